@@ -1,0 +1,1 @@
+"""Stage 09, agents: a model that acts."""

@@ -1,0 +1,1 @@
+"""Stage 03: configs, layers, families, checkpoints, generation and scoring."""

@@ -1,0 +1,70 @@
+"""Causal attention with H query heads and K key heads: MHA (K = H), GQA, MQA (K = 1).
+
+Vaswani et al. (arXiv 1706.03762), multi-query (1911.02150), grouped-query (2305.13245).
+Shapes: q (B, H, T, d), k and v (B, K, S, d), where S counts the past and the present: S ≥ T.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from minimodels.architecture.rope import rotate
+
+
+def attention_by_hand(q, k, v, mask=None):
+    """softmax(q kᵀ / sqrt(d)) v in plain steps: the reference for `attend`, same contract."""
+    k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], dim=1) for x in (k, v))  # (B, H, S, d)
+    T, S = q.shape[2], k.shape[2]
+    if mask is None:
+        mask = torch.ones(T, S, dtype=torch.bool, device=q.device).tril(S - T)
+    scores = q @ k.transpose(2, 3) / q.shape[3] ** 0.5  # (B, H, T, S)
+    weights = scores.masked_fill(~mask, float("-inf")).softmax(dim=-1)
+    return weights @ v  # (B, H, T, d)
+
+
+def attend(q, k, v, mask=None):
+    """The same by PyTorch's fused kernels. mask: see `visible`; returns (B, H, T, d)."""
+    causal = mask is None and q.shape[2] > 1  # a single query sees everything
+    grouped = q.shape[1] != k.shape[1]
+    return F.scaled_dot_product_attention(
+        q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=grouped
+    )
+
+
+def visible(past: int, present: int, real=None, device=None):
+    """Which of the S keys each of the `present` queries may see: bool (B or 1, 1, T, S), or None.
+
+    None means plainly causal, the fast path. `real` (B, S) is False where a batch is padded.
+    """
+    if real is None and (past == 0 or present == 1):
+        return None
+    causal = torch.ones(present, past + present, dtype=torch.bool, device=device).tril(past)
+    if real is None:
+        return causal[None, None]
+    itself = causal.triu(past)  # padding sees itself: no softmax over nothing
+    return (causal & real[:, None, :] | itself)[:, None]
+
+
+class Attention(nn.Module):
+    """Project, rotate, remember, attend, project back: (B, T, D) -> (B, T, D), no biases."""
+
+    def __init__(self, config, layer: int):
+        super().__init__()
+        D, d = config.hidden_size, config.head_dim
+        self.layer, self.head_dim = layer, d
+        self.q_proj = nn.Linear(D, config.num_heads * d, bias=False)
+        self.k_proj = nn.Linear(D, config.num_kv_heads * d, bias=False)
+        self.v_proj = nn.Linear(D, config.num_kv_heads * d, bias=False)
+        self.o_proj = nn.Linear(config.num_heads * d, D, bias=False)
+
+    def forward(self, x, rotation, mask=None, cache=None):
+        q, k, v = (self.heads(project(x)) for project in (self.q_proj, self.k_proj, self.v_proj))
+        q, k = rotate(q, *rotation), rotate(k, *rotation)
+        if cache is not None:
+            k, v = cache.append(self.layer, k, v)
+        y = attend(q, k, v, mask)  # (B, H, T, d)
+        return self.o_proj(y.transpose(1, 2).flatten(2))
+
+    def heads(self, x):
+        """(B, T, H·d) -> (B, H, T, d)"""
+        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)

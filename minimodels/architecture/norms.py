@@ -1,0 +1,36 @@
+"""The two norms, both stored as an offset from one, so that weight decay pulls them to identity.
+
+RMSNorm: arXiv 1910.07467, with Gemma's unit offset. LayerNorm1p: Nemotron-4 (arXiv 2402.16819).
+Shapes: (B, T, D) in and out.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class RMSNorm(nn.Module):
+    """x / sqrt(mean(x²) + eps) · (1 + weight), computed in float32 and rounded once at the end."""
+
+    def __init__(self, size: int, eps: float):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.zeros(size))  # (D,)
+
+    def forward(self, x):
+        wide = x.float()
+        wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
+        return (wide * (1.0 + self.weight.float())).type_as(x)
+
+
+class LayerNorm1p(nn.Module):
+    """(x − mean) / sqrt(variance + eps) · (1 + weight) + bias, in the dtype of x."""
+
+    def __init__(self, size: int, eps: float):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.zeros(size))  # (D,)
+        self.bias = nn.Parameter(torch.zeros(size))  # (D,)
+
+    def forward(self, x):
+        return F.layer_norm(x, self.weight.shape, 1.0 + self.weight, self.bias, self.eps)

@@ -1,0 +1,1 @@
+"""Labs: release, check, judge."""

@@ -1,0 +1,1 @@
+"""Stage 01, the machine room: hardware and networks in plain numbers."""

@@ -1,0 +1,1 @@
+"""Stage 02, data: from the web to tokens."""

@@ -1,0 +1,114 @@
+"""What this machine can do: the only place of the package that asks.
+
+torch is imported inside the functions, so that commands which compute nothing start at once.
+"""
+
+import importlib.util
+import os
+import shutil
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+from minimodels.errors import UserError
+
+
+def device():
+    """The torch.device to compute on: $MINIMODELS_DEVICE if set, else cuda, mps or cpu."""
+    import torch
+
+    wanted = os.environ.get("MINIMODELS_DEVICE")
+    if wanted:
+        return _named(wanted)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def autocast_dtype():
+    """The torch.dtype in which matrix products are fastest here; float32 means: do not autocast.
+
+    bf16 needs compute capability 8 on GPUs (older ones emulate it, slowly) and AMX on CPUs.
+    """
+    import torch
+
+    kind = device().type
+    if kind == "cuda":
+        fast = torch.cuda.get_device_capability()[0] >= 8
+    else:
+        fast = kind == "cpu" and "amx_bf16" in cpu_flags()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def backend() -> str:
+    """The torch.distributed backend that fits the device: "nccl" on GPUs, else "gloo"."""
+    return "nccl" if device().type == "cuda" else "gloo"
+
+
+def triton_mode() -> str:
+    """How Triton kernels run here: "compiled" (GPU), "interpreter" or "reference" (plain torch).
+
+    The interpreter is asked for with TRITON_INTERPRET=1, set before a kernel is imported.
+    """
+    if importlib.util.find_spec("triton") is None:
+        return "reference"
+    if os.environ.get("TRITON_INTERPRET", "0").lower() in {"1", "true", "on", "yes"}:
+        return "interpreter"
+    return "compiled" if device().type == "cuda" else "reference"
+
+
+def threads() -> int:
+    """CPU cores this process may use: $OMP_NUM_THREADS, else affinity and the container's limit."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    if hasattr(os, "sched_getaffinity"):
+        allowed = len(os.sched_getaffinity(0))
+    else:
+        allowed = os.cpu_count() or 1
+    return max(1, min(allowed, _container_cores()))
+
+
+def can_compile() -> tuple[bool, str]:
+    """Whether torch.compile works here, and one sentence that says why or why not."""
+    if device().type == "cuda":
+        if importlib.util.find_spec("triton") is None:
+            return False, "torch.compile needs Triton on a GPU and it is not installed."
+        return True, "torch.compile makes Triton kernels for the GPU."
+    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    if shutil.which(compiler) is None:
+        return False, f"torch.compile needs the C++ compiler {compiler} and it is not installed."
+    return True, f"torch.compile builds for the CPU with {compiler}."
+
+
+@lru_cache
+def cpu_flags() -> frozenset[str]:
+    """What the CPU says it has ("avx2", "avx512f", "amx_bf16", …); empty where it does not say."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), ":")
+    return frozenset(flags.split(":", 1)[1].split())
+
+
+def _named(name: str):
+    """The device a person asked for, if it is there."""
+    import torch
+
+    try:
+        wanted = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"MINIMODELS_DEVICE={name} is no device: use cpu, cuda or mps.") from None
+    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if not there.get(wanted.type, lambda: True)():
+        raise UserError(f"MINIMODELS_DEVICE={name}, but none is here: unset it or use cpu.")
+    return wanted
+
+
+def _container_cores() -> int:
+    """The CPU limit of the container (cgroup v2), rounded up; a large number if none."""
+    limit = Path("/sys/fs/cgroup/cpu.max")
+    if limit.exists():
+        quota, _, period = limit.read_text(encoding="utf-8").partition(" ")
+        if quota.isdigit() and period.strip().isdigit():
+            return max(1, -(-int(quota) // int(period)))
+    return 1 << 20

@@ -1,0 +1,1 @@
+"""Stage 08, evaluation: how good is it, really."""

@@ -1,0 +1,35 @@
+"""Experiments that run too long for a notebook; each writes one small result file for its chapter.
+
+An experiment is a function `run(seed) -> dict` of plain values. `minimodels experiment NAME` runs
+it and stores what it returns beside the chapter (see results.py).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One row of the table below."""
+
+    stage: str  # the folder of course/ that its result belongs to, "04_training"
+    function: str  # "module:function", imported only when it runs
+    about: str  # one sentence: what it measures, and how long it takes on two cores
+    sources: tuple[str, ...]  # files or folders of the package whose code the result depends on
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "lifecycle": Experiment(
+        "00_start", "minimodels.experiments.lifecycle:minis",
+        "both families through all nine stages, and their checkpoints into the package; 15 minutes",
+        ("minimodels/lifecycle/stages.py", "minimodels/data/world.py",
+         "minimodels/data/documents.py", "minimodels/data/wordings.py",
+         "minimodels/finetuning/conversations.py"),
+    ),
+    "lifecycle_seeds": Experiment(
+        "00_start", "minimodels.experiments.lifecycle:seeds",
+        "the lifecycle of gemma-mini with three seeds; 20 minutes",
+        ("minimodels/lifecycle/stages.py", "minimodels/data/world.py",
+         "minimodels/data/documents.py", "minimodels/data/wordings.py",
+         "minimodels/finetuning/conversations.py"),
+    ),
+}

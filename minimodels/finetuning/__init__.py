@@ -1,0 +1,1 @@
+"""Stage 06, finetuning: from a base model to an assistant."""

@@ -1,0 +1,1 @@
+"""Stage 07, inference: fast, small, far-reaching."""

@@ -1,0 +1,1 @@
+"""Stage 05, parallelism: one model, many devices."""

@@ -1,0 +1,1 @@
+"""Stage 04, training: making a model learn, and keeping the run alive."""

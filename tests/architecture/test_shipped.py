@@ -1,0 +1,24 @@
+"""The shipped minis: each loads, writes text, and is as small as the house allows."""
+
+import pytest
+
+import minimodels
+from minimodels.architecture.checkpoint import SHIPPED
+
+NAMES = ("gemma-mini", "gemma-mini-chat", "nemotron-mini", "nemotron-mini-chat")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_mini_loads_and_writes(name):
+    model, tokenizer = minimodels.load(name)
+    text = "".join(minimodels.generate(model, tokenizer, "The favorite food of", max_new_tokens=12))
+    assert len(text.split()) >= 2 and "\ufffd" not in text
+
+
+def test_the_shipped_minis_fit_in_ten_megabytes():
+    sizes = [path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()]
+    assert max(sizes) <= 6_000_000 and sum(sizes) <= 10_000_000
+
+
+def test_the_table_marks_what_is_shipped():
+    assert {row.name for row in minimodels.models() if row.shipped} == set(NAMES)

@@ -1,0 +1,198 @@
+"""The judge, on a toy lab: right, wrong, hanging, crashing and damaged answers."""
+
+import copy
+import time
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from minimodels.classroom import lab as labs
+from minimodels.classroom import plain
+from minimodels.classroom.compare import difference
+from minimodels.classroom.judge import Judge, code
+from minimodels.classroom.normalize import source
+from minimodels.classroom.release import release
+from tests.classroom import toys
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    return labs.load(toys.write(tmp_path_factory.mktemp("clone")))
+
+
+@pytest.fixture(scope="module")
+def judge():
+    with Judge() as judge:
+        yield judge
+
+
+def graded(judge, lab, **answers):
+    """Grade the master with the bodies of functions replaced: {"scaled": "return 1"}."""
+    notebook = copy.deepcopy(lab.master)
+    for cell in notebook["cells"]:
+        name = cell["metadata"].get("nbgrader", {}).get("grade_id")
+        if name in answers:
+            cell["source"] = answers[name]
+    return {verdict.task: verdict for verdict in judge.grade(lab, notebook)}
+
+
+def test_solution_stub_mutants_and_alternatives(judge, lab):
+    assert [v.status for v in judge.grade(lab, lab.master)] == ["pass", "pass"]
+    for verdict in judge.grade(lab, release(lab.master)):
+        assert verdict.points == 0 and verdict.status == "fail"
+        assert "NotImplementedError" in verdict.message
+    for mutant in lab.mutants:
+        verdicts = judge.grade(lab, labs.changed(lab.master, mutant.replace))
+        verdict = next(v for v in verdicts if v.task == mutant.task)
+        assert verdict.points == mutant.points and mutant.message in verdict.message, mutant
+    for alternative in lab.alternatives:
+        verdicts = judge.grade(lab, labs.changed(lab.master, alternative.replace))
+        assert all(v.points == v.max_points for v in verdicts), alternative
+
+
+def test_other_seeds_give_other_inputs_and_the_same_marks(judge, lab):
+    assert all(v.status == "pass" for v in judge.grade(lab, lab.master, seed=7))
+    first, second = (lab.checks[0].inputs(np.random.default_rng([s, 0])) for s in (0, 7))
+    assert not np.array_equal(first["x"], second["x"])
+
+
+@pytest.mark.parametrize(
+    "answer, status, says",
+    [
+        ("def scaled(x, d):\n    while True: pass", "timeout", "too long"),
+        ("import os\ndef scaled(x, d): os._exit(0)", "crash", "ended without an answer"),
+        ("def scaled(x, d): return bytearray(20 * 2**30)", "crash", "memory"),
+        ("def scaled(x, d): raise SystemExit", "fail", "SystemExit"),
+        ("def scaled(x, d): return 1 / 0", "fail", "at `def scaled(x, d): return 1 / 0`"),
+        ("def scaled(x, d): return object()", "fail", "no plain data"),
+        ("def scaled(x, d): return None", "fail", "None"),
+        ("1 / 0", "invalid", "`scaled` is not defined (a cell failed: ZeroDivisionError"),
+        ("def scaled(x, d:", "invalid", "SyntaxError"),
+        ("import colorsys\ndef scaled(x, d): return 1", "invalid", "asks you to write"),
+        ("def scaled(x, d): return torch.nn.functional.softmax(x)", "fail", "asks you to write"),
+    ],
+)
+def test_one_bad_answer_has_a_name_and_the_other_task_goes_on(judge, lab, answer, status, says):
+    verdicts = graded(judge, lab, scaled=answer)
+    assert (verdicts["scale"].status, verdicts["scale"].points) == (status, 0), verdicts["scale"]
+    assert says in verdicts["scale"].message
+    assert verdicts["mean"].status == "pass"
+
+
+@pytest.mark.parametrize("answer", ["while True: pass", "import sys; sys.exit()"])
+def test_a_cell_that_hangs_or_leaves_costs_only_its_task(judge, lab, answer):
+    verdicts = graded(judge, lab, scaled=answer)
+    assert verdicts["scale"].status == "invalid" and verdicts["mean"].status == "pass"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["import os; os._exit(0)", "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"],
+)
+def test_a_cell_that_ends_everything_costs_everything(judge, lab, answer):
+    verdicts = graded(judge, lab, scaled=answer)
+    assert {verdict.status for verdict in verdicts.values()} == {"crash"}
+    assert all(v.status == "pass" for v in judge.grade(lab, lab.master))  # and the judge goes on
+
+
+def test_nothing_runs_on_after_the_verdict(judge, lab, tmp_path):
+    file = tmp_path / "pid"
+    answer = (f"import os, time\nif os.fork() == 0:\n    open({str(file)!r}, 'w')"
+              ".write(str(os.getpid()))\n    time.sleep(600)\n"
+              "time.sleep(0.2)\ndef scaled(x, d): return x / 4")  # fmt: skip
+    assert graded(judge, lab, scaled=answer)["scale"].status == "pass"
+    assert ended(int(file.read_text()))
+
+
+def ended(pid):
+    """Whether a process is gone, or dead and not yet collected by its parent."""
+    for _ in range(50):
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_an_object_that_equals_everything_gets_nothing(judge, lab):
+    answer = ("class All(float):\n    def __eq__(self, other): return True\n"
+              "def scaled(x, d): return All(3)")  # fmt: skip
+    assert graded(judge, lab, scaled=answer)["scale"].points == 0
+
+
+def test_students_code_is_what_is_unlocked(lab):
+    notebook = copy.deepcopy(release(lab.master))
+    cells = notebook["cells"]
+    setup = next(cell for cell in cells if source(cell) == toys.SETUP)
+    setup["source"] = "print('changed by hand')"
+    cells.append(toys.code("extra = 1"))
+    cells.append(copy.deepcopy(setup))
+    taken = code(lab, notebook)
+    assert taken[0] == toys.SETUP and taken.count(toys.SETUP) == 1
+    assert taken[-1] == "extra = 1" and len(taken) == 4
+    assert not any("assert" in each or "SystemExit" in each for each in taken)
+    cells.remove(setup)
+    cells.pop()
+    assert code(lab, notebook)[0] == toys.SETUP  # a deleted one comes back at its place
+
+
+def test_magics_do_not_stop_a_notebook(judge, lab):
+    answer = "%matplotlib inline\n!ls\ndef scaled(x, d):\n    return x / d ** 0.5"
+    assert graded(judge, lab, scaled=answer)["scale"].status == "pass"
+
+
+@pytest.mark.parametrize(
+    "got, expected, says",
+    [
+        (1, 1, ""),
+        (1.0, 1, "the number is another"),
+        (2, 1, "the number is another"),
+        (1.0 + 1e-6, 1.0, ""),
+        (1.5, 1.0, "off by 0.5"),
+        ("a", "b", "another value"),
+        (True, 1, "it is a bool and must be a int"),
+        ([1, 2], [1, 3], "in part 1 the number is another"),
+        ([1], [1, 2], "1 values and must be 2"),
+        ({"a": 1}, {"b": 1}, "'b' is missing"),
+        ({"a": 1, "b": 1}, {"b": 1}, "'a' should not be there"),
+        (np.zeros(3), np.zeros((3, 1)), "shape is (3,) and must be (3, 1)"),
+        (np.zeros(3, "float32"), np.zeros(3), "dtype is float32 and must be float64"),
+        (np.array([np.nan, 0]), np.zeros(2), "1 of 2 values are not finite"),
+        (np.array([np.nan, 0]), np.array([np.nan, 0]), ""),
+        (np.array([1, 2]), np.array([1, 3]), "1 of 2 values differ"),
+        (torch.zeros(2), torch.zeros(2), ""),
+        (np.array([[0.0, 0], [0, 3]]), np.zeros((2, 2)),
+         "values differ from row 1 on (largest error 3 at [1, 1])"),
+        (3.0, np.zeros(2), "it is a float and must be an array of shape (2,)"),
+    ],
+)  # fmt: skip
+def test_differences_are_named_without_the_answer(got, expected, says):
+    what = difference(got, expected)
+    assert says in what if says else what == ""
+
+
+def test_plain_data_makes_the_round_trip_and_nothing_else_does(tmp_path):
+    half = torch.ones(2, dtype=torch.bfloat16)
+    value = {"a": [1, 2.5, "x", None, True], "t": half, "n": {"m": []}}
+    plain.save(tmp_path / "v", value)
+    back = plain.load(tmp_path / "v")
+    assert back["a"] == value["a"] and back["n"] == value["n"]
+    np.testing.assert_array_equal(back["t"], np.ones(2, "float32"))
+    for strange in (object(), np.array([object()]), {1, 2}, b"bytes"):
+        with pytest.raises(TypeError, match="no plain data"):
+            plain.save(tmp_path / "w", strange)
+    np.savez(tmp_path / "v.npz", a0=np.array([object()], dtype=object))
+    with pytest.raises(ValueError):
+        plain.load(tmp_path / "v")
+
+
+def test_too_much_data_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    plain.save(tmp_path / "v", {"t": np.zeros(100_000)})
+    np.savez_compressed(tmp_path / "v.npz", a0=np.zeros(100_000))
+    monkeypatch.setattr(plain, "MOST", 10_000)
+    with pytest.raises(ValueError, match="more than"):
+        plain.load(tmp_path / "v")

@@ -1,0 +1,47 @@
+import pytest
+
+from minimodels.cluster import demo, figures
+from minimodels.cluster.hardware import accelerator
+from minimodels.cluster.layers import gemma_layers
+from minimodels.cluster.roofline import Machine
+
+MACHINES = [Machine("a laptop", 1e11, 1e10), accelerator("H100").machine()]
+
+
+def test_every_point_lies_on_its_roof():
+    (axes,) = figures.roofline(MACHINES).axes
+    points = [tuple(dots.get_offsets()[0]) for dots in axes.collections]
+    assert len(points) == len(MACHINES) * len(gemma_layers()) * 2
+    for intensity, flops in points:
+        roofs = [min(m.flops, intensity * m.bandwidth) for m in MACHINES]
+        assert any(flops == pytest.approx(roof) for roof in roofs)
+
+
+def test_the_title_counts():
+    (axes,) = figures.roofline(MACHINES).axes
+    assert "6 at batch 1, 1 at batch 512" in axes.get_title()
+
+
+def test_the_slider_draws_again(monkeypatch):
+    pytest.importorskip("ipywidgets")
+    display = pytest.importorskip("IPython.display")
+    shown = []
+
+    class Handle:
+        update = staticmethod(shown.append)
+
+    monkeypatch.setattr(display, "display", lambda what, display_id=None: Handle)
+    slider = demo.live(lambda batch: f"picture {batch}", [1, 2, 4], 2, "batch")
+    assert slider.value == 2 and shown == []
+    slider.value = 4
+    assert shown == ["picture 4"]
+
+
+def test_the_batch_slider_opens(monkeypatch):
+    pytest.importorskip("ipywidgets")
+
+    class ThisMachine:
+        machine = staticmethod(lambda dtype: MACHINES[0])
+
+    monkeypatch.setattr(demo, "survey", ThisMachine)
+    assert demo.batch_slider().value == 1

@@ -1,0 +1,88 @@
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from minimodels import device
+from minimodels.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch):
+    for name in ("MINIMODELS_DEVICE", "TRITON_INTERPRET", "OMP_NUM_THREADS", "CXX"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+
+def gpu(monkeypatch, capability=(8, 0)):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
+
+
+def test_cpu_when_there_is_nothing_else():
+    assert device.device() == torch.device("cpu") and device.backend() == "gloo"
+
+
+def test_gpu_first_then_mps(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert device.device().type == "mps" and device.autocast_dtype() == torch.float32
+    gpu(monkeypatch)
+    assert device.device().type == "cuda" and device.backend() == "nccl"
+
+
+def test_the_variable_wins(monkeypatch):
+    gpu(monkeypatch)
+    monkeypatch.setenv("MINIMODELS_DEVICE", "cpu")
+    assert device.device().type == "cpu"
+
+
+@pytest.mark.parametrize("name, says", [("toaster", "no device"), ("cuda", "none is here")])
+def test_a_wrong_variable_is_one_sentence(monkeypatch, name, says):
+    monkeypatch.setenv("MINIMODELS_DEVICE", name)
+    with pytest.raises(UserError, match=says):
+        device.device()
+
+
+def test_bf16_where_it_is_fast(monkeypatch):
+    monkeypatch.setattr(device, "cpu_flags", lambda: frozenset({"avx2"}))
+    assert device.autocast_dtype() == torch.float32
+    monkeypatch.setattr(device, "cpu_flags", lambda: frozenset({"amx_bf16"}))
+    assert device.autocast_dtype() == torch.bfloat16
+    gpu(monkeypatch, (7, 5))  # a T4 only emulates bf16
+    assert device.autocast_dtype() == torch.float32
+    gpu(monkeypatch, (9, 0))
+    assert device.autocast_dtype() == torch.bfloat16
+
+
+def test_triton_mode(monkeypatch):
+    monkeypatch.setattr(device.importlib.util, "find_spec", lambda name: object())
+    assert device.triton_mode() == "reference"
+    gpu(monkeypatch)
+    assert device.triton_mode() == "compiled"
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    assert device.triton_mode() == "interpreter"
+    monkeypatch.setattr(device.importlib.util, "find_spec", lambda name: None)
+    assert device.triton_mode() == "reference"
+
+
+def test_threads(monkeypatch):
+    monkeypatch.setattr(device, "_container_cores", lambda: 1)
+    assert device.threads() == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert device.threads() == 3
+
+
+def test_can_compile_names_the_compiler(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    possible, reason = device.can_compile()
+    assert not possible and "++" in reason
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert device.can_compile()[0]
+
+
+def test_importing_it_does_not_import_torch():
+    code = "import sys, minimodels.device, minimodels.files; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
