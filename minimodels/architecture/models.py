@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from minimodels.architecture.checkpoint import SETTINGS, SHIPPED, find, shipped
+from minimodels.architecture import checkpoint
+from minimodels.architecture.checkpoint import SETTINGS, find, shipped
 from minimodels.architecture.configs import CONFIGS
 from minimodels.architecture.count import count
 from minimodels.architecture.hf_config import read_config
@@ -32,7 +33,7 @@ def models() -> list[Row]:
 
 
 def _shipped_config(name: str):
-    folder = SHIPPED / name
+    folder = checkpoint.SHIPPED / name
     if (folder / SETTINGS).exists():
         folder = find(read_json(folder / SETTINGS)["base_model_name_or_path"])
     return read_config(folder)
