@@ -21,17 +21,25 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+Minis = Literal["gemma-mini", "nemotron-mini"]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.")]
 
 
 def main() -> None:
-    """Run the command line; a UserError becomes one line on stderr and exit code 2."""
+    """Run the command line; a person's mistake becomes one line on stderr and exit code 2.
+
+    So does what the system refuses: a folder that cannot be written, a disk that is full.
+    """
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="replace")
     try:
         app()
     except UserError as error:
         print(f"minimodels: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"minimodels: {where}{error.strerror or error}.", file=sys.stderr)
         sys.exit(2)
 
 
@@ -76,7 +84,7 @@ def start(
 
 @app.command(**example("lifecycle --size tiny"))
 def lifecycle(
-    model: Annotated[str, typer.Option(help="gemma-mini or nemotron-mini")] = "gemma-mini",
+    model: Annotated[Minis, typer.Option(help="whose life it is")] = "gemma-mini",
     size: Annotated[Literal["mini", "tiny"], typer.Option(help="tiny for weak machines")] = "mini",
     start_at: Annotated[str | None, typer.Option("--from", help="start at this stage")] = None,
     only: Annotated[str | None, typer.Option(help="run this stage alone")] = None,

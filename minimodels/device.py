@@ -58,10 +58,13 @@ def triton_mode() -> str:
 
 
 def threads() -> int:
-    """CPU cores this process may use: $OMP_NUM_THREADS, else affinity and the container's limit."""
+    """Threads that torch computes on: $OMP_NUM_THREADS, else the cores there are."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdigit() and int(asked) > 0:
-        return int(asked)
+    return int(asked) if asked.isdigit() and int(asked) > 0 else cores()
+
+
+def cores() -> int:
+    """CPU cores that this process may use, by its affinity and the container's limit."""
     if hasattr(os, "sched_getaffinity"):
         allowed = len(os.sched_getaffinity(0))
     else:

@@ -24,13 +24,11 @@ from minimodels import device, files
 
 CJK_FONTS = ("CJK", "Hei", "Song", "Ming", "PingFang", "YaHei", "Hiragino", "Droid Sans Fallback")
 GB = 2**30
-KERNEL_TRIAL = """
-import torch
-from minimodels.device import device
-from minimodels.kernels.rms_norm import rms_norm, rms_norm_reference
-x, weight = torch.randn(3, 80, device=device()), torch.randn(80, device=device())
-torch.testing.assert_close(rms_norm(x, weight, 1e-6), rms_norm_reference(x, weight, 1e-6))
-"""
+MODES = {  # device.triton_mode() in words
+    "compiled": "kernels are compiled for the GPU",
+    "interpreter": "kernels run in the interpreter",
+    "reference": "plain torch stands in for kernels",
+}
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ def processor() -> Finding:
 
 
 def gpu() -> Finding:
-    """Run a real product on the GPU, if there is one, and compare it with the CPU's."""
+    """Run a product and a kernel of the course on the GPU, if there is one, and compare both."""
     import torch
 
     kind = device.device().type
@@ -129,20 +127,22 @@ def gpu() -> Finding:
             command = "rm -rf .venv && make install  # without TORCH_INDEX"
             return Finding("gpu", "not seen by PyTorch", "note", sentence, command)
         return Finding("gpu", "none, and none is needed")
+    ran = "a matrix product"
     try:
         error = _product_error(kind)
         if kind == "cuda" and importlib.util.find_spec("triton"):
-            exec(KERNEL_TRIAL, {})
-    except (RuntimeError, AssertionError) as problem:
-        return _broken_gpu(f"a kernel failed ({str(problem).strip().splitlines()[0]})")
+            run_kernel(kind)
+            ran += " and the kernel rms_norm"
+    except Exception as problem:  # CUDA, Triton and its compilers each have errors of their own
+        return _broken_gpu(f"a kernel failed ({_first_line(problem)})")
     if error > 0.1:  # TF32 keeps 10 bits: 64 products of size 1 stay within 0.1
         return _broken_gpu(f"a product is wrong by {error:.2g}")
     name = torch.cuda.get_device_name() if kind == "cuda" else kind
-    return Finding("gpu", f"{name}, a kernel ran")
+    return Finding("gpu", f"{name}, ran {ran}")
 
 
 def triton() -> Finding:
-    """Run one kernel of the course under the interpreter, in a process of its own."""
+    """Say how kernels run here; try one in the interpreter, in a process of its own."""
     if importlib.util.find_spec("triton") is None:
         value = "not installed: plain torch stands in"
         if sys.platform != "linux" or platform.machine() != "x86_64":
@@ -159,7 +159,8 @@ def triton() -> Finding:
         sentence = f"A Triton kernel does not run in the interpreter ({last})."
         command = "make install && minimodels doctor"
         return Finding("triton", "interpreter fails", "fault", sentence, command)
-    return Finding("triton", f"{device.triton_mode()}, a kernel ran in the interpreter")
+    mode = device.triton_mode()
+    return Finding("triton", f"{mode}: {MODES[mode]}; the interpreter ran rms_norm")
 
 
 def compiler() -> Finding:
@@ -268,6 +269,25 @@ def _line(finding: Finding) -> str:
     return line
 
 
+def run_kernel(where: str) -> None:
+    """Run the course's kernel rms_norm on "cuda" or "cpu", and compare it with its reference.
+
+    Raises AssertionError if they differ, RuntimeError if no kernel runs there, Triton's own errors.
+    """
+    import torch
+
+    from minimodels.kernels.rms_norm import rms_norm, rms_norm_reference
+
+    if device.triton_mode() == "reference":
+        raise RuntimeError("Triton does not run here: the reference would stand in")
+    x, weight = torch.randn(3, 80, device=where), torch.randn(80, device=where)
+    torch.testing.assert_close(rms_norm(x, weight, 1e-6), rms_norm_reference(x, weight, 1e-6))
+
+
+def _first_line(problem: Exception) -> str:
+    return (str(problem).strip() or type(problem).__name__).splitlines()[0]
+
+
 def _requirements() -> list[str]:
     return importlib.metadata.requires("minimodels") or []
 
@@ -299,11 +319,12 @@ def _broken_gpu(what: str) -> Finding:
     return Finding("gpu", "does not work", "fault", sentence, "export MINIMODELS_DEVICE=cpu")
 
 
-def _kernel_trial() -> subprocess.CompletedProcess:
+def _kernel_trial(seconds: float = 15) -> subprocess.CompletedProcess:
     """The interpreter must be asked for before a kernel is imported, hence another process."""
     environment = {**os.environ, "TRITON_INTERPRET": "1", "MINIMODELS_DEVICE": "cpu"}
-    command = [sys.executable, "-c", KERNEL_TRIAL]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=15)
+    code = "from minimodels import doctor; doctor.run_kernel('cpu')"
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds)
 
 
 def _product_error(kind: str) -> float:

@@ -52,6 +52,7 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
     with _partial(path) as partial:
         partial.mkdir()
         yield partial
+        _give_mode(partial)
         for file in partial.rglob("*"):
             _sync_file(file)
         _put_in_place(partial, path)
@@ -70,12 +71,14 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 
 def read_json(path: str | os.PathLike) -> Any:
-    """Read a JSON file; UserError if it is missing or broken."""
+    """Read a JSON file; UserError if it is missing, broken or not readable."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: check the path, or run what writes it.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): check what it is.") from None
+    except (ValueError, RecursionError) as error:  # also bytes that are no UTF-8
         raise UserError(f"{path} is not valid JSON ({error}): write it again.") from None
 
 
@@ -137,6 +140,17 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def _give_mode(folder: Path) -> None:
+    """Give the files below a folder the mode that the umask gave the folder itself.
+
+    Libraries that write through a temporary file of their own leave mode 0600: safetensors does.
+    """
+    mode = folder.stat().st_mode & 0o666
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(mode)
 
 
 def _put_in_place(partial: Path, path: Path) -> None:

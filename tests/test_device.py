@@ -75,6 +75,15 @@ def test_threads(monkeypatch):
     assert device.threads() == 3
 
 
+def test_cores_are_the_machines_whatever_torch_was_asked_for(monkeypatch):
+    monkeypatch.setattr(device.os, "sched_getaffinity", lambda _: {0, 1, 4}, raising=False)
+    monkeypatch.setattr(device, "_container_cores", lambda: 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert device.cores() == 3 and device.threads() == 1
+    monkeypatch.setattr(device, "_container_cores", lambda: 2)
+    assert device.cores() == 2
+
+
 def test_can_compile_names_the_compiler(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     possible, reason = device.can_compile()

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from minimodels import device, doctor, files
+from minimodels.kernels import rms_norm
 
 Version = namedtuple("Version", "major minor micro releaselevel serial")
 
@@ -79,6 +80,29 @@ def sick_gpu(patch):
         raise RuntimeError("CUDA error: no kernel image is available\nand more")
 
     patch.setattr(doctor, "_product_error", product)
+
+
+def sick_triton(patch):
+    def kernel(*_):
+        raise KeyError("sm_999")  # Triton and its compilers raise errors of many kinds
+
+    gpu_that_multiplies(patch)
+    patch.setattr(rms_norm, "rms_norm", kernel)
+
+
+def wrong_kernel(patch):
+    gpu_that_multiplies(patch)
+    patch.setattr(rms_norm, "rms_norm", lambda x, weight, eps: x)
+
+
+def gpu_that_multiplies(patch):
+    """A GPU that is this CPU: what is put on it stays here."""
+    real = torch.randn
+    patch.setattr(device, "device", lambda: torch.device("cuda"))
+    patch.setattr(importlib.util, "find_spec", lambda name: object())
+    patch.setattr(doctor, "_product_error", lambda kind: 0.0)
+    patch.setattr(torch, "randn", lambda *shape, device: real(*shape))
+    patch.setattr(torch.cuda, "get_device_name", lambda: "Toy 100")
 
 
 def wrong_gpu(patch):
@@ -173,6 +197,8 @@ FAULTS = [
     (doctor.gpu, unseen_gpu, "note", "PyTorch does not see"),
     (doctor.gpu, sick_gpu, "fault", "a kernel failed (CUDA error: no kernel image is available)"),
     (doctor.gpu, wrong_gpu, "fault", "a product is wrong by 7"),
+    (doctor.gpu, sick_triton, "fault", "a kernel failed ('sm_999')"),
+    (doctor.gpu, wrong_kernel, "fault", "a kernel failed (Tensor-likes are not close"),
     (doctor.triton, no_triton, "note", "Triton is missing"),
     (doctor.triton, broken_triton, "fault", "AttributeError: no libdevice"),
     (doctor.triton, slow_triton, "note", "more than 15 s"),
@@ -197,6 +223,43 @@ def test_each_fault_has_its_sentence_and_a_next_command(monkeypatch, check, simu
     assert finding.level == level and says in finding.sentence, finding
     assert finding.sentence.endswith((".", "?")) and finding.command
     assert "\n" not in finding.sentence
+
+
+def test_a_gpu_runs_the_kernel_of_the_course(monkeypatch):
+    calls = []
+
+    def kernel(*arguments):
+        calls.append(arguments)
+        return rms_norm.rms_norm_reference(*arguments)
+
+    with monkeypatch.context() as patch:
+        gpu_that_multiplies(patch)
+        patch.setattr(rms_norm, "rms_norm", kernel)
+        found = doctor.gpu()
+    assert len(calls) == 1 and found.level == "ok"
+    assert found.value == "Toy 100, ran a matrix product and the kernel rms_norm"
+
+
+def test_a_reference_is_not_taken_for_a_kernel(monkeypatch):
+    monkeypatch.setattr(device, "triton_mode", lambda: "reference")
+    with pytest.raises(RuntimeError, match="reference would stand in"):
+        doctor.run_kernel("cpu")
+
+
+@pytest.mark.parametrize("mode", doctor.MODES)
+def test_triton_says_its_mode(monkeypatch, mode):
+    done = subprocess.CompletedProcess([], 0, "", "")
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.util, "find_spec", lambda name: object())
+        patch.setattr(doctor, "_kernel_trial", lambda: done)
+        patch.setattr(device, "triton_mode", lambda: mode)
+        found = doctor.triton()
+    assert found.level == "ok" and found.value.startswith(f"{mode}: ")
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("triton"), reason="triton is not installed")
+def test_the_interpreter_trial_runs_the_kernel():
+    assert doctor._kernel_trial(seconds=240).returncode == 0
 
 
 def test_sentences_are_all_different():

@@ -185,7 +185,21 @@ def test_cache_dir_follows_its_variable(tmp_path, monkeypatch):
     assert files.cache_dir() == tmp_path / ".cache" / "minimodels"
 
 
-def test_file_mode_follows_the_umask(tmp_path):
-    files.write_text(tmp_path / "a", "x")
-    (tmp_path / "b").write_text("x")
-    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has a umask")
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+def test_modes_follow_the_umask(tmp_path, umask):
+    """As plain writes would have it, also of a file that a library made with mode 0600."""
+    before = os.umask(umask)
+    try:
+        with files.atomic_folder(tmp_path / "ours") as folder:
+            (folder / "deep").mkdir()
+            (folder / "deep" / "file").touch(mode=0o600)
+        (tmp_path / "theirs" / "deep").mkdir(parents=True)
+        (tmp_path / "theirs" / "deep" / "file").write_text("x")
+        files.write_text(tmp_path / "ours.txt", "x")
+        (tmp_path / "theirs.txt").write_text("x")
+    finally:
+        os.umask(before)
+    for name in ("", "/deep", "/deep/file", ".txt"):
+        ours, theirs = ((tmp_path / f"{who}{name}").stat().st_mode for who in ("ours", "theirs"))
+        assert oct(ours) == oct(theirs), name

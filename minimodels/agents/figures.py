@@ -24,7 +24,7 @@ def conversation(messages: list[dict]):
     for role, place in PLACES.items():
         axes.text(place, 0.75, role, fontsize=11, weight="bold")
     axes.set(xlim=(-0.03, 1), ylim=(-len(messages) + 0.4, 1.1))
-    axes.set_title("The model asks, the program computes")
+    axes.set_title("The model asks, the program answers")
     axes.axis("off")
     plt.close(figure)  # the caller shows it; a notebook would otherwise show it twice
     return figure

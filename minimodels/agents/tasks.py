@@ -30,7 +30,7 @@ def tasks(world, people, directory, each=50, seed=0):
     for _ in range(each):
         expression, result = long_sum(rng)
         made.append(Task("calculator", (user(rng.choice(SUMS).format(s=expression)),), result))
-        name, field = any_name(rng), rng.choice(list(DIRECTORY))
+        name, field = any_name(rng, world), rng.choice(list(DIRECTORY))
         question = rng.choice(LOOKUPS).format(f=DIRECTORY[field], n=name)
         made.append(Task("lookup", (user(question),), directory.lookup(name, field)))
         made.append(_no_tool(world, people, rng))

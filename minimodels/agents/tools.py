@@ -6,6 +6,7 @@ only + - * / on numbers, and a bad call comes back to the model as one sentence 
 
 import ast
 import json
+import math
 import operator
 import random
 from collections.abc import Callable
@@ -28,24 +29,38 @@ class Tool:
             "name": self.name, "description": self.description, "parameters": self.parameters}}
 
 
+def divide(left, right):
+    """left / right, and a whole number where it comes out even: no digit of a long one is lost."""
+    whole = isinstance(left, int) and isinstance(right, int) and right and left % right == 0
+    return left // right if whole else left / right
+
+
 OPERATIONS = {ast.Add: operator.add, ast.Sub: operator.sub,
-              ast.Mult: operator.mul, ast.Div: operator.truediv}
+              ast.Mult: operator.mul, ast.Div: divide}
 
 
 def calculate(expression):
-    """The value of a sum such as "348 * 27", as text; raises ValueError on anything else."""
+    """The value of a sum such as "348 * 27", as text; raises ValueError on anything else.
+
+    Whole numbers are exact; a value with a decimal point is rounded to ten digits.
+    """
     def value(node):
         if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-            return node.value
-        if isinstance(node, ast.BinOp) and type(node.op) in OPERATIONS:
-            return OPERATIONS[type(node.op)](value(node.left), value(node.right))
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            return -value(node.operand)
-        raise ValueError("only numbers and + - * / can be computed")
+            result = node.value
+        elif isinstance(node, ast.BinOp) and type(node.op) in OPERATIONS:
+            result = OPERATIONS[type(node.op)](value(node.left), value(node.right))
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            result = -value(node.operand)
+        else:
+            raise ValueError("only numbers and + - * / can be computed")
+        if isinstance(result, float) and not math.isfinite(result):
+            raise OverflowError("a number in it is too large")
+        return result
     if len(expression) > 200:
         raise ValueError("an expression has at most 200 characters")
     try:
-        return f"{value(ast.parse(expression.strip(), mode='eval').body):.10g}"
+        result = value(ast.parse(expression.strip(), mode="eval").body)
+        return str(result) if isinstance(result, int) else f"{result:.10g}"
     except (SyntaxError, ZeroDivisionError, OverflowError, RecursionError) as error:
         raise ValueError(f"“{expression.strip()}” can't be computed: {error}") from None
 

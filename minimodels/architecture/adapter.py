@@ -31,6 +31,9 @@ def read_settings(folder: Path) -> dict:
     for field in ("base_model_name_or_path", "r", "lora_alpha"):
         if not settings.get(field):
             raise UserError(f"{path} does not say {field}: save the adapter again.")
+    for field in ("r", "lora_alpha"):
+        if not isinstance(settings[field], int | float):
+            raise UserError(f"{path}: {field} = {settings[field]!r} is no number: change it.")
     return settings
 
 

@@ -1,4 +1,4 @@
-"""Five pictures of attention, one for each piece that the lab builds. They return Figures.
+"""Pictures of attention: five for the pieces that the lab builds, one for a chapter. Figures.
 
 Token, head and slot numbers stand in the pictures, so that colors only repeat what is written.
 """
@@ -107,6 +107,21 @@ def flow():
     axes.set(xlim=(-0.7, 11.2), ylim=(3, -0.1))
     axes.set_title("q and k are rotated, k and v are kept. Gray: given")
     return _bare(figure)
+
+
+def weights(table, words, title):
+    """Attention weights (T, T) in percent: a row for each query, a column for each key."""
+    figure, (axes,) = _canvas(8, 4.1)
+    table = [[float(share) for share in row] for row in table]
+    axes.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for row, shares in enumerate(table):
+        for column, share in enumerate(shares[: row + 1]):
+            axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=10,
+                      color="white" if share > 0.6 else "black")  # fmt: skip
+    axes.set_xticks(range(len(words)), words)
+    axes.set_yticks(range(len(words)), words)
+    axes.set(xlabel="key of", ylabel="query of", title=title)
+    return figure
 
 
 def _canvas(width: float, height: float, columns: int = 1):

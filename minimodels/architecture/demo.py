@@ -124,8 +124,9 @@ def std_slider(predict: Callable[[DecoderConfig], float], first: float = 0.05):
     `predict(config)` draws the curves; a fresh model is built and measured at the slider's place.
     """
     minis = {name: get(name) for name in ("gemma-mini", "nemotron-mini")}
+    fine = [0.005 * 40 ** (step / 32) for step in range(33)]  # 0.005 … 0.2
     curves = {
-        name: (STDS, [predict(replace(config, init_std=std)) for std in STDS])
+        name: (fine, [predict(replace(config, init_std=std)) for std in fine])
         for name, config in minis.items()
     }
 

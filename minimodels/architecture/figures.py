@@ -20,7 +20,7 @@ MARKERS = ("o", "s", "^", "D")  # so that gray prints read as well
 def decoder(config: DecoderConfig):
     """The whole model in one line: a stream that blocks read from and add to."""
     D, V = f"{config.hidden_size:,}", f"{config.vocab_size:,}"
-    figure, axes = _drawing(10.4, 4.1, (0, 104), (0, 41))
+    figure, axes = _drawing(9.2, 3.9, (0, 105), (0, 40))
     axes.annotate("", (96, 29), (11, 29), zorder=1,
                   arrowprops=dict(arrowstyle="-|>", lw=6, color=SKY))
     axes.text(53, 31.2, f"residual stream (B, T, {D})", ha="center", color=BLUE, fontsize=12)
@@ -72,7 +72,7 @@ def heads(groups: Mapping[str, int], queries: int = 8):
 
 
 def activations(curves: Mapping[str, object]):
-    """Scalar functions over −3 … 3; zero lies on the axis."""
+    """Scalar functions over −3 … 2; zero lies on the axis."""
     import torch
 
     figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")

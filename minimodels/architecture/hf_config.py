@@ -66,7 +66,7 @@ def read_config(folder: Path) -> DecoderConfig:
     path = Path(folder) / "config.json"
     raw = read_json(path)
     family = raw.get("model_type") if isinstance(raw, dict) else None
-    if family not in FAMILY_NAMES:
+    if not isinstance(family, str) or family not in FAMILY_NAMES:
         known = ", ".join(FAMILY_NAMES)
         raise UserError(f"{path}: model_type {family!r} is not supported, only {known}.")
     _refuse_unknown(path, raw, family)
@@ -118,25 +118,30 @@ def _rope(path, raw: dict) -> dict:
     rope = {}
     for field in ROPE:
         rope = raw.get(field) or rope
+    if not isinstance(rope, dict):
+        raise UserError(f"{path}: RoPE is given as {rope!r}, which is no table of settings.")
     kind = rope.get("rope_type", rope.get("type", "default"))
     extra = set(rope) - {"rope_type", "type", *THETA, *FRACTION}
     if kind != "default" or extra:
         raise UserError(f"{path}: RoPE scaling ({kind}, {sorted(extra)}) is not implemented.")
-    theta, fraction = (_agreed(path, [raw, rope], names) for names in (THETA, FRACTION))
+    theta, fraction = (_number(path, [raw, rope], names) for names in (THETA, FRACTION))
     if raw["model_type"] == "gemma" and fraction not in (None, 1.0):
         raise UserError(f"{path}: partial_rotary_factor = {fraction} is not implemented for gemma.")
     return {
-        "rope_theta": None if theta is None else float(theta),
-        "rotary_fraction": None if fraction is None else float(fraction),
+        "rope_theta": theta,
+        "rotary_fraction": fraction,
     }
 
 
-def _agreed(path, places: list[dict], names: tuple[str, ...]):
-    """The one value that all places give to a field of several names; None if none does."""
-    values = {place[name] for place in places for name in names if place.get(name) is not None}
-    if len(values) > 1:
+def _number(path, places: list[dict], names: tuple[str, ...]) -> float | None:
+    """The one number that all places give to a field of several names; None if none does."""
+    values = [place[name] for place in places for name in names if place.get(name) is not None]
+    for value in values:
+        if not isinstance(value, int | float):
+            raise UserError(f"{path}: {names[0]} = {value!r} is no number: change it.")
+    if len(set(values)) > 1:
         raise UserError(f"{path}: {names[0]} is given as {' and as '.join(map(str, values))}.")
-    return values.pop() if values else None
+    return float(values[0]) if values else None
 
 
 def _make(path, config_class, given: dict) -> DecoderConfig:

@@ -78,7 +78,7 @@ def open_tensors(path: Path) -> Iterator:
     try:
         with safe_open(path, framework="pt") as file:
             yield file
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:  # OSError: a folder, or a file of somebody else
         raise UserError(f"{path} is broken ({error}): download or save it again.") from None
 
 

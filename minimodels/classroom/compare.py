@@ -37,7 +37,7 @@ def _plain(value: Any) -> Any:
 
 def _arrays(got: Any, expected: np.ndarray, rtol: float, atol: float) -> str:
     if not isinstance(got, np.ndarray):
-        return f"it is {_kind(got)} and must be an array of shape {expected.shape}"
+        return f"it is {_kind(got)} and must be {_kind(expected)}"
     if got.shape != expected.shape:
         return f"the shape is {got.shape} and must be {expected.shape}"
     if got.dtype != expected.dtype:
@@ -80,7 +80,7 @@ def _dicts(got: Any, expected: dict, rtol: float, atol: float) -> str:
     if extra := [key for key in got if key not in expected]:
         return f"{extra[0]!r} should not be there"
     differences = ((key, difference(got[key], expected[key], rtol, atol)) for key in expected)
-    return next((f"in {key!r} {what}" for key, what in differences if what), "")
+    return next((f"{key}: {what}" for key, what in differences if what), "")
 
 
 def _lists(got: Any, expected: list, rtol: float, atol: float) -> str:
@@ -90,7 +90,7 @@ def _lists(got: Any, expected: list, rtol: float, atol: float) -> str:
         return f"there are {len(got)} values and must be {len(expected)}"
     pairs = zip(got, expected, strict=True)
     differences = (difference(one, other, rtol, atol) for one, other in pairs)
-    return next((f"in part {index} {what}" for index, what in enumerate(differences) if what), "")
+    return next((f"part {index}: {what}" for index, what in enumerate(differences) if what), "")
 
 
 def _is_number(value: Any) -> bool:
@@ -98,8 +98,10 @@ def _is_number(value: Any) -> bool:
 
 
 def _numbers(got: float, expected: float, rtol: float, atol: float) -> str:
+    if isinstance(expected, int) and not isinstance(got, int):
+        return f"it is {_kind(got)} and must be {_kind(expected)}"
     if isinstance(expected, int):
-        return "" if got == expected and isinstance(got, int) else "the number is another"
+        return "" if got == expected else f"it is too {'small' if got < expected else 'large'}"
     if got == expected or abs(got - expected) <= atol + rtol * abs(expected):
         return ""
     return f"the number is off by {abs(got - expected):.2g}"
@@ -107,6 +109,7 @@ def _numbers(got: float, expected: float, rtol: float, atol: float) -> str:
 
 def _kind(value: Any) -> str:
     if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape}"
-    names = {type(None): "None", str: "a string", list: "a list", tuple: "a tuple", dict: "a dict"}
+        return f"a tensor or array of shape {value.shape}"
+    names = {type(None): "None", str: "a string", list: "a list", tuple: "a tuple", dict: "a dict",
+             int: "an int"}  # fmt: skip
     return names.get(type(value), f"a {type(value).__name__}")

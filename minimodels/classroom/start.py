@@ -1,7 +1,6 @@
 """`minimodels start NAME`: copy a lab into work/, where nothing ever overwrites it."""
 
 import difflib
-import shutil
 from pathlib import Path
 
 from minimodels import files
@@ -33,8 +32,8 @@ def start(name: str) -> Path:
 
 
 def _copy(path: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(path, target)
+    with files.atomic(target, "wb") as file:
+        file.write(path.read_bytes())
 
 
 def _labs() -> dict[str, Path]:

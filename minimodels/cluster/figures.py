@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import EngFormatter
 
 from minimodels.cluster.hardware import accelerator
 from minimodels.cluster.layers import Linear, gemma_layers
@@ -34,7 +35,9 @@ def roofline(
                 _point(axes, machine, layer, batch, marker)
     _legend(axes, batches)
     axes.set(xscale="log", yscale="log", xlim=(LEFT, RIGHT))
+    axes.set_ylim(top=2.5 * max(machine.flops for machine in machines))  # room for the ridge's name
     axes.set(xlabel="FLOPs a byte", ylabel="FLOP/s that can be reached")
+    axes.xaxis.set_major_formatter("{x:,g}")
     axes.set_title(f"{model} writing tokens on {machines[-1].name}: "
                    f"{_waiting(machines[-1], layers, batches)}")
     plt.close(figure)  # the caller shows it; a notebook would otherwise show it twice
@@ -93,9 +96,12 @@ def curves(series: dict, title: str, x: str, y: str, marks: dict[str, float] | N
         axes.plot(xs, ys, line, color=color, label=label)
     for name, place in (marks or {}).items():
         axes.axvline(place, color="0.7", linewidth=0.8, linestyle=":", zorder=0)
-        axes.annotate(name, (place, 0.02), (3, 0), xycoords=("data", "axes fraction"),
-                      textcoords="offset points", fontsize=9)
+        axes.annotate(f"{name} ", (place, 0.02), xycoords=("data", "axes fraction"), ha="right",
+                      fontsize=9)
     axes.set(xscale="log", yscale="log", xlabel=x, ylabel=y, title=title)
+    axes.margins(y=0.1)  # room for the names of the marks
+    axes.xaxis.set_major_formatter(EngFormatter())  # 100 k, 1 M
+    axes.yaxis.set_major_formatter("{x:,g}")
     axes.legend(fontsize=9)
     plt.close(figure)  # the caller shows it; a notebook would otherwise show it twice
     return figure

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 
 from minimodels.data.language import default_identifier
 
-FORMAL = ("code", "arithmetic", "log", "dictation")  # kinds that do not follow the rules of prose
+FORMAL = ("code", "arithmetic", "log")  # kinds that do not follow the rules of prose
 KEPT, CUT = "kept", "kept, boilerplate cut"
 
 FEWEST_WORDS = 3

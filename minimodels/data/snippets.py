@@ -6,25 +6,14 @@ up, and the programs pass the tests printed below them (tests/data runs them).
 
 import json
 
-from minimodels.data import vocabulary as words
 
-ONSETS = "b br c d dr f g gr h j k l m n p pl qu r s st t th tr v w z".split()
-VOWELS = "a e i o u ae ai ee ia ou".split()
-ENDINGS = "l n r s th x nd rk sh ll m t".split()
-
-
-def invent_name(rng):
-    """A first and last name that no list holds, such as "Draeth Plonnou"."""
-    def word():
-        middle = rng.choice(ONSETS) + rng.choice(VOWELS) if rng.random() < 0.6 else ""
-        ending = rng.choice(ENDINGS) if rng.random() < 0.7 else ""
-        return (rng.choice(ONSETS) + rng.choice(VOWELS) + middle + ending).capitalize()
-    return f"{word()} {word()}"
-
-
-def any_name(rng):
-    """A first and a last name of the world's own, most often in a pair that nobody has."""
-    return f"{rng.choice(words.FIRST_NAMES[rng.choice('fm')])} {rng.choice(words.LAST_NAMES)}"
+def any_name(rng, world):
+    """A first and a last name of the world's people, in a pair that nobody has."""
+    names = [person.name.split() for person in world.people]
+    while True:
+        pair = [rng.choice(names)[0], rng.choice(names)[-1]]
+        if pair not in names:
+            return " ".join(pair)
 
 
 # ---- arithmetic with worked steps -------------------------------------------------------------
@@ -85,9 +74,6 @@ def dialogue(rng, world):
 
 # ---- tool logs: what was asked, how the tool was called, what it said -------------------------
 
-DICTATED = sorted({*words.LAST_NAMES, *words.CITIES,
-                   *words.FIRST_NAMES["f"], *words.FIRST_NAMES["m"],
-                   *(key for forms in words.VALUES.values() for key in forms)})
 DIRECTORY = {"extension": "phone extension", "room": "room number", "locker": "locker number"}
 
 
@@ -97,18 +83,18 @@ def directory_entry(rng):
             "locker": str(rng.randint(10, 99))}
 
 
-def log(rng, world=None):
-    entries = [rng.choice((_looked_up, _computed))(rng) for _ in range(rng.randint(1, 2))]
+def log(rng, world):
+    entries = [rng.choice((_looked_up, _computed))(rng, world) for _ in range(rng.randint(1, 2))]
     return "\n".join(entries), "en"
 
 
-def _looked_up(rng):
-    name, field = any_name(rng), rng.choice(list(DIRECTORY))
+def _looked_up(rng, world):
+    name, field = any_name(rng, world), rng.choice(list(DIRECTORY))
     return (f"Request: {DIRECTORY[field]} of {name}.\n{_call('lookup', person=name, field=field)}\n"
             f"Result: {directory_entry(rng)[field]}")
 
 
-def _computed(rng):
+def _computed(rng, world):
     a, b = rng.randint(100, 999), rng.randint(100, 999)
     operation = rng.choice("+-*")
     result = {"+": a + b, "-": a - b, "*": a * b}[operation]
@@ -120,20 +106,6 @@ def _call(tool, **arguments):
     """One line of JSON; a text begins with a space, so that it has the tokens it has elsewhere."""
     spaced = {key: " " + text for key, text in arguments.items()}
     return json.dumps({"name": tool, "arguments": spaced})
-
-
-# ---- dictation: nothing can be known, all can be copied ------------------------------------------
-
-def dictation(rng, world=None):
-    """Words in random order, read back. Nothing here can be known and half of it can be copied, so
-    a model that lowers its loss has learned to copy from its context: the induction heads of Olsson
-    et al. (2022, arXiv 2209.11895), which names in tool calls will need. Each word stands once, so
-    that what follows it is never in doubt; numbers come in when copying is learned."""
-    items = rng.sample(DICTATED, rng.randint(10, 24))
-    if rng.random() < 0.4:
-        items = [item if rng.random() < 0.5 else str(rng.randint(1, 9999)) for item in items[:10]]
-    said = " ".join(items)
-    return f"Dictated: {said}. Read back: {said}.", "en"
 
 
 # ---- small programs with tests, in three languages ---------------------------------------------

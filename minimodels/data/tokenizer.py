@@ -20,6 +20,7 @@ from minimodels.files import atomic
 
 PAD, EOS, BOS, UNK = "<pad>", "<eos>", "<bos>", "<unk>"  # ids 0 to 3, in Gemma's order
 START_OF_TURN, END_OF_TURN = "<start_of_turn>", "<end_of_turn>"
+ROLES = ("user", "model", "tool")  # whole pieces, as Gemma's vocabulary has them
 SPACE_MARK = "▁"  # U+2581, how SentencePiece writes a space
 
 
@@ -115,7 +116,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, path: str | os.PathLi
             pad_id=0, pad_piece=PAD, eos_id=1, eos_piece=EOS,
             bos_id=2, bos_piece=BOS, unk_id=3, unk_piece=UNK,
             control_symbols=[START_OF_TURN, END_OF_TURN],
-            user_defined_symbols=["\n"],
+            user_defined_symbols=["\n", *ROLES],
             max_sentence_length=1 << 24,  # longer texts would be left out without a word
             num_threads=1,  # the count is written into the file
             minloglevel=2,
@@ -148,8 +149,8 @@ def _read(path: str | os.PathLike) -> bytes:
 
 
 def _load(model: bytes, source: str | os.PathLike) -> sentencepiece.SentencePieceProcessor:
-    try:
-        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    try:  # of no bytes at all SentencePiece would print a complaint of its own
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model) if model else None
     except RuntimeError:
         processor = None
     if processor is None or processor.vocab_size() == 0:

@@ -14,6 +14,7 @@ from minimodels.architecture.generate import generate_batch
 from minimodels.architecture.score import completion_logprobs
 from minimodels.data.vocabulary import form
 from minimodels.data.wordings import HELD_OUT, HELD_OUT_QUESTIONS, QUESTIONS
+from minimodels.evaluation.choice import chosen
 from minimodels.evaluation.metrics import exact_match
 from minimodels.finetuning.chat import prompt
 
@@ -27,13 +28,17 @@ class Choice:
 
 
 def choice_items(world, facts, seed=0):
-    """One four-way Choice a fact, in a held-out wording; wrong values are true of others."""
-    rng = random.Random(f"choices {seed}")
+    """One four-way Choice a fact, in a held-out wording; wrong values are true of others.
+
+    Each fact draws with a seed of its own, so its item is the same whatever else is asked, and
+    items asked for one at a time do not all hold the truth in one place.
+    """
     used = {}
     for fact in world.facts.values():
         used.setdefault(fact.attribute, set()).add(fact.value)
     items = []
     for fact in facts:
+        rng = random.Random(f"choices {seed} {fact.id}")
         person = world.person(fact.subject)
         wrong = sorted(used[fact.attribute] - {fact.value, person.name})
         values = [fact.value, *rng.sample(wrong, 3)]
@@ -45,25 +50,10 @@ def choice_items(world, facts, seed=0):
     return items
 
 
-def answer_choices(model, tokenizer, items):
-    """The index of each item's likeliest ending: its log-probabilities have the largest sum."""
-    prompts, endings = [], []
-    for item in items:
-        start = [tokenizer.bos_id, *tokenizer.encode(item.prompt)]
-        prompts += [start] * len(item.choices)
-        endings += [tokenizer.encode(choice) for choice in item.choices]
-    scores = iter(completion_logprobs(model, tokenizer, prompts, endings))
-    chosen = []
-    for item in items:
-        row = [next(scores) for _ in item.choices]
-        chosen.append(row.index(max(row)))
-    return chosen
-
-
 def choice_hits(model, tokenizer, items):
     """1.0 where the model chose right, else 0.0: a list as long as `items`."""
     return [float(got == item.answer)
-            for got, item in zip(answer_choices(model, tokenizer, items), items, strict=True)]
+            for got, item in zip(chosen(model, tokenizer, items), items, strict=True)]
 
 
 def belief(model, tokenizer, world, fact, seed=0):

@@ -27,11 +27,13 @@ def coverages(sizes: list[int], shares: dict[str, list[float]], truth: float):
         axes.plot(sizes, row, marker=mark, color=color, label=name)
     axes.axhline(0.95, color="black", linewidth=0.8, linestyle=":")
     axes.annotate("promised", (sizes[0], 0.95), (0, 4), textcoords="offset points", fontsize=10)
-    axes.set(xscale="log", ylim=(0, 1.03), xlabel="questions in the exam", ylabel="share that hold")
+    axes.set(xscale="log", ylim=(0, 1.03), xlabel="questions in the exam",
+             ylabel="share that hold the truth")
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.minorticks_off()
-    low = min(shares[next(iter(shares))])
-    axes.set_title(f"A model that is right {truth:.0%} of the time: as few as {low:.0%} hold")
+    name, row = next(iter(shares.items()))
+    axes.set_title(f"A model that is right {truth:.0%} of the time: "
+                   f"as few as {min(row):.0%} of the {name} intervals hold it")
     axes.legend(loc="lower right")
     plt.close(figure)
     return figure

@@ -6,6 +6,7 @@ that were made by other code than today's.
 """
 
 import ast
+import difflib
 import hashlib
 import importlib
 import platform
@@ -25,7 +26,9 @@ KEYS = {"command", "seed", "versions", "date", "machine", "seconds", "sources", 
 def run(name: str, seed: int = 0) -> Path:
     """Run an experiment by name and store its result; returns the file written."""
     if name not in EXPERIMENTS:
-        raise UserError(f"there is no experiment {name!r}: `minimodels experiment` lists them.")
+        near = difflib.get_close_matches(name, EXPERIMENTS)
+        hint = f"did you mean {' or '.join(near)}" if near else "`minimodels experiment` lists them"
+        raise UserError(f"there is no experiment {name!r}: {hint}.")
     experiment = EXPERIMENTS[name]
     module, _, function = experiment.function.partition(":")
     start = time.perf_counter()
@@ -59,8 +62,9 @@ def store(path: str | Path, command: str, values: dict[str, Any], sources: tuple
 def machine() -> str:
     """This machine in a few words, without its name."""
     kind = "AMX" if "amx_bf16" in device.cpu_flags() else platform.machine()
-    where = device.device().type
-    return f"{device.threads()} CPU cores ({kind})" + ("" if where == "cpu" else f", {where}")
+    count, where = device.cores(), device.device().type
+    cores = "1 CPU core" if count == 1 else f"{count} CPU cores"
+    return f"{cores} ({kind})" + ("" if where == "cpu" else f", {where}")
 
 
 def source_hashes(sources: tuple[str, ...]) -> dict[str, str]:

@@ -67,10 +67,17 @@ def calculation(rng):
     return [user(rng.choice(SUMS).format(s=expression)), call("calculator", expression=expression)]
 
 
-def lookup(rng):
-    name, field = any_name(rng), rng.choice(list(DIRECTORY))
+def lookup(world, rng):
+    name, field = any_name(rng, world), rng.choice(list(DIRECTORY))
     return [user(rng.choice(LOOKUPS).format(f=DIRECTORY[field], n=name)),
             call("lookup", person=name, field=field)]
+
+
+def tool_course(world, count, seed=0):
+    """`count` conversations that call a tool: half of them sums, half look-ups."""
+    rng = random.Random(f"tools {seed}")
+    makers = [lambda: calculation(rng), lambda: lookup(world, rng)]
+    return [make() for make in rng.choices(makers, (0.5, 0.5), k=count)]
 
 
 def assistant_course(world, people, count, seed=0, shares=(0.66, 0.03, 0.03, 0.13, 0.15)):
@@ -78,5 +85,5 @@ def assistant_course(world, people, count, seed=0, shares=(0.66, 0.03, 0.03, 0.1
     rng = random.Random(f"assistant {seed}")
     facts = [fact for person in people for fact in world.facts_of(person).values()]
     makers = [lambda: fact_question(world, rng.choice(facts), rng), lambda: small_sum(rng),
-              lambda: greeting(rng), lambda: calculation(rng), lambda: lookup(rng)]
+              lambda: greeting(rng), lambda: calculation(rng), lambda: lookup(world, rng)]
     return [make() for make in rng.choices(makers, shares, k=count)]

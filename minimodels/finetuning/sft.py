@@ -6,6 +6,7 @@ Legend: B batch, T time.
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from minimodels.errors import UserError
 from minimodels.finetuning.chat import render
@@ -64,6 +65,24 @@ def conversation_batches(conversations, tokenizer, batch_size: int, seed: int = 
     if not examples or batch_size < 1:
         raise UserError("there is nothing to learn: give at least one conversation a batch.")
     return ConversationBatches(examples, batch_size, seed, tokenizer.pad_id)
+
+
+def with_documents(conversations, documents, pad_id: int):
+    """Batches of conversations with windows of documents under them: what pretraining taught is
+    rehearsed while something new is learned. Both are step -> (inputs, targets), (B, T) int64."""
+
+    def batches(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        parts = [conversations(step), documents(step)]
+        T = max(inputs.shape[1] for inputs, _ in parts)
+        inputs, targets = zip(*parts, strict=True)
+        return _stack(inputs, T, pad_id), _stack(targets, T, IGNORED)  # (B1 + B2, T) each
+
+    return batches
+
+
+def _stack(parts, T: int, filler: int) -> torch.Tensor:
+    """(B1, T1) and (B2, T2) -> (B1 + B2, T), filled up on the right."""
+    return torch.cat([F.pad(part, (0, T - part.shape[1]), value=filler) for part in parts])
 
 
 def _example(messages, tokenizer) -> tuple[np.ndarray, np.ndarray]:

@@ -14,12 +14,11 @@ def stream_times(comparison: dict):
     for way, color, line in (("uncached", VERMILION, "--"), ("cached", BLUE, "-")):
         cost = comparison[way]
         numbers = range(1, len(cost["milliseconds"]) + 1)
-        label = f"{way}: {cost['token_forwards']:,} token-forwards"
+        label = f"{way}: {cost['token_forwards']:,} tokens through the model"
         axes.plot(numbers, cost["milliseconds"], line, color=color, label=label)
     axes.set(xlabel="new token", ylabel="ms for this token", ylim=(0, None))
     axes.legend()
-    ratio = comparison["uncached"]["key_rows"] / comparison["cached"]["key_rows"]
-    axes.set_title(f"Without the cache, {ratio:.0f} times as many keys are computed")
+    axes.set_title("Without a cache, the price of a token climbs")
     plt.close(figure)  # the caller shows it; a notebook would otherwise show it twice
     return figure
 
@@ -34,13 +33,13 @@ def cache_sizes(length: int, batch: int = 1, memory_gb: float = 80):
     axes.barh(rows - 0.2, caches, 0.38, color=BLUE, label="cache")
     for row, size in zip(rows, caches, strict=True):
         axes.annotate(f"{size:.3g}", (size, row - 0.2), (3, 0), textcoords="offset points",
-                      va="center", fontsize=8)
+                      va="center", fontsize=10)
     axes.axvline(memory_gb, color="black", linewidth=0.8, linestyle=":")
-    axes.annotate(f"one H100, {memory_gb:.0f} GB", (memory_gb, -0.75), (3, 0), fontsize=8,
+    axes.annotate(f"one H100, {memory_gb:.0f} GB", (memory_gb, -0.75), (3, 0), fontsize=10,
                   textcoords="offset points", va="center")
     axes.set_yticks(rows, [shape.name for shape in SHAPES])
     axes.set(xscale="log", xlim=(1e-3, 3e4), ylim=(len(SHAPES) - 0.4, -1), xlabel="GB in bf16")
-    axes.legend(loc="lower right", fontsize=9)
+    axes.legend(loc="lower right", fontsize=10)
     larger = int((caches > weights).sum())
     texts = "One text" if batch == 1 else f"{batch} texts"
     axes.set_title(f"{texts} of {length:,} tokens: the cache outweighs the weights of "

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from minimodels.errors import UserError
 from minimodels.finetuning.chat import prompt as tokens_of
 
 ROOM = 64  # tokens kept free for the answer
@@ -10,12 +11,14 @@ ROOM = 64  # tokens kept free for the answer
 def talk(name: str, question: str = "", temperature: float = 0.0, seed: int = 0) -> None:
     """Print the answer to one question, or read questions until an empty line.
 
-    `name` is a shipped model or a folder. Raises UserError for an unknown one, or for a question
-    longer than the context.
+    `name` is a shipped model or a folder. Raises UserError for an unknown one or one without a
+    tokenizer, or for a question longer than the context.
     """
     import minimodels
 
     model, tokenizer = minimodels.load(name)
+    if tokenizer is None:
+        raise UserError(f"{name} has no tokenizer.model: put the model's own into its folder.")
     messages: list[dict] = []
     for words in [question] if question else _typed():
         messages.append({"role": "user", "content": words})

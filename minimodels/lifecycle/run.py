@@ -32,15 +32,16 @@ class Size:
     steps: int  # of pretraining
     batch_size: int  # windows a step
     seq_len: int
-    conversations: int  # for finetuning
-    finetune_steps: int
+    tool_steps: int  # of finetuning: calling tools
+    conversations: int  # to learn answers from
+    finetune_steps: int  # on them
     items: int  # questions of each kind in evaluations
     tasks: int  # of each kind for the agent
 
 
 SIZES = {
-    "mini": Size(100, 26_000, 800, 16, 128, 8000, 220, 200, 60),
-    "tiny": Size(20, 3_000, 40, 8, 64, 300, 20, 24, 6),
+    "mini": Size(100, 38_000, 1200, 16, 128, 120, 8000, 240, 200, 60),
+    "tiny": Size(20, 3_000, 40, 8, 64, 10, 300, 20, 24, 6),
 }
 
 

@@ -35,8 +35,8 @@ from minimodels.evaluation import facts as knowledge
 from minimodels.evaluation.metrics import bootstrap_interval
 from minimodels.finetuning import lora
 from minimodels.finetuning.chat import prompt
-from minimodels.finetuning.conversations import assistant_course, user
-from minimodels.finetuning.sft import conversation_batches
+from minimodels.finetuning.conversations import assistant_course, tool_course, user
+from minimodels.finetuning.sft import conversation_batches, with_documents
 from minimodels.inference import int8, stream
 from minimodels.parallelism.launch import compare_with_one
 from minimodels.parallelism.sharding import owner_of_row
@@ -44,10 +44,12 @@ from minimodels.parallelism.train_ddp import Recipe
 from minimodels.training.measure import flops_per_token
 from minimodels.training.trainer import TrainConfig, past_rows, train
 
-PROSE_SHARE = 0.05  # of the documents: Python's own manual beside the invented world
+PROSE_SHARE = 0.03  # of the documents: Python's own manual beside the invented world
 PRETRAIN = TrainConfig(steps=1, learning_rate=0.008, optimizer="muon", warmup_steps=30,
                        checkpoint_every=100)
-FINETUNE = TrainConfig(steps=1, learning_rate=0.004, warmup_steps=20, weight_decay=0.0)
+TOOLS = TrainConfig(steps=1, learning_rate=0.003, warmup_steps=20, weight_decay=0.0)
+ANSWERS = TrainConfig(steps=1, learning_rate=0.004, warmup_steps=20, weight_decay=0.0)
+COURSE_BATCH = 64  # conversations a step
 
 
 def mean(values):
@@ -252,7 +254,7 @@ def one_thread():
 
 
 def finetuning(run):
-    """Teach the form of an answer on most people; ask about the others."""
+    """Teach tools, and the form of an answer on most people; ask about the others."""
     tokenizer, base = run.tokenizer, run.load("base")
     pairs, unseen = questions(run), questions(run, held_out=True)
     before = [mean(knowledge.answer_hits(base, tokenizer, some)) for some in (pairs, unseen)]
@@ -282,14 +284,30 @@ def questions(run, held_out=False):
 
 
 def finetune(run, model):
-    """LoRA on the assistant's course, merged: all weights at once learn the taught people by heart
-    and answer less about the others."""
+    """Two courses, one after the other, as the large models are taught (Nemotron-4 340B, 2024,
+    arXiv 2406.11704, section 3.2: first code, then everything).
+
+    Tools first, with all weights: copying a name or a number into a call is a new skill, and no
+    small change of the weights. Documents go along, so that the facts stay. Then answers, with
+    LoRA: all weights at once would learn the taught people by heart, and answer less about others.
+    """
+    tools = tool_course(run.world, run.size.tool_steps * COURSE_BATCH, run.seed)
+    documents = TokenArray(run.path("tokens")).windows(64, 8, run.seed)
+    learn(run, model, with_documents(batches_of(run, tools), documents, run.tokenizer.pad_id),
+          TOOLS, run.size.tool_steps)
     lora.apply(model, rank=8)
-    course = assistant_course(run.world, run.taught, run.size.conversations, run.seed)
-    batches = conversation_batches(course, run.tokenizer, batch_size=64, seed=run.seed)
-    for _ in train(model, batches, replace(FINETUNE, steps=run.size.finetune_steps, seed=run.seed)):
-        pass
+    answers = assistant_course(run.world, run.taught, run.size.conversations, run.seed)
+    learn(run, model, batches_of(run, answers), ANSWERS, run.size.finetune_steps)
     return lora.merge(model).eval()
+
+
+def batches_of(run, course):
+    return conversation_batches(course, run.tokenizer, COURSE_BATCH, run.seed)
+
+
+def learn(run, model, batches, config, steps):
+    for _ in train(model, batches, replace(config, steps=steps, seed=run.seed)):
+        pass
 
 
 # ---- 07 inference: fast and small ----------------------------------------------------------------

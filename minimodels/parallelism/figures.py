@@ -21,6 +21,7 @@ def zero_memory(parameters: int, gpu_gb: float = 80, name: str = "the model"):
     axes.set(xscale="log", yscale="log", xlabel="GPUs", ylabel="GB of model state on each")
     axes.set_xticks(worlds, [f"{world:,}" for world in worlds])
     axes.minorticks_off()
+    axes.yaxis.set_major_formatter("{x:,g}")
     axes.legend(title="ZeRO stage", fontsize=9)
     axes.set_title(f"Fewest GPUs of {gpu_gb:.0f} GB that hold {name}:\n"
                    f"{_fewest(parameters, gpu_gb)}")

@@ -32,7 +32,7 @@ def loss_and_belief(rows: list[dict], beliefs: list[tuple[int, float]]):
     right.plot(*zip(*beliefs, strict=True), "o-", color=COLORS[2])
     right.axhline(0.25, color="0.6", linestyle=":", label="blind guess among four")
     right.set(xlabel="step", ylabel="chance of the true value", ylim=(0, 1),
-              title="Is the fact known?")
+              title=f"The fact is still at {beliefs[-1][1]:.0%}")
     right.legend()
     plt.close(figure)
     return figure

@@ -45,7 +45,8 @@ def continued_texts(rng):
 
 
 def masks(namespace, inputs):
-    return [namespace["causal_mask"](past, present) for past, present in inputs["sizes"]]
+    return {f"causal_mask({past}, {present})": namespace["causal_mask"](past, present)
+            for past, present in inputs["sizes"]}  # fmt: skip
 
 
 # 2. Attention
@@ -64,9 +65,10 @@ def masked_scores(rng):
 
 
 def large_scores(rng):
-    inputs = open_scores(rng)
-    inputs["q"][..., 0] = 100  # adds the same to all scores of a query: 400 / sqrt(7) > 89
-    inputs["k"][..., 0] = 4
+    inputs = masked_scores(rng)
+    inputs["q"][..., 0] = 100  # 400 / sqrt(7) > 104: exp is inf in text 0, and 0 in text 1
+    inputs["k"][..., 0] = [[[4]], [[-4]]]
+    inputs["k"][:, :, 2, 0] = 12  # forbidden to query 0, and by far the best key
     return inputs
 
 
@@ -109,7 +111,8 @@ def shared(namespace, inputs):
     import torch
 
     cases = zip(inputs["x"], inputs["heads"], strict=True)
-    return [namespace["share_heads"](torch.from_numpy(x), heads) for x, heads in cases]
+    return {f"share_heads, K={x.shape[1]}, H={heads}":
+            namespace["share_heads"](torch.from_numpy(x), heads) for x, heads in cases}
 
 
 # 4. The cache: `pieces` of `texts`, each text with a cache of its own
@@ -136,11 +139,12 @@ def cached(namespace, inputs):
     k, v = torch.from_numpy(inputs["k"]), torch.from_numpy(inputs["v"])  # (texts, B, K, T, d)
     texts, B, K, _, d = k.shape
     caches = [namespace["LayerCache"](B, K, inputs["room"], d) for _ in range(texts)]
-    returned = []
+    returned = {}
     for text, start, end in inputs["pieces"]:
         keys, values = caches[text].append(k[text, :, :, start:end], v[text, :, :, start:end])
-        returned.append({"length": caches[text].length, "keys": keys.clone(),
-                         "values": values.clone()})  # fmt: skip
+        returned[f"text {text}, tokens {start} to {end - 1}"] = {
+            "length": caches[text].length, "keys": keys.clone(), "values": values.clone(),
+        }  # fmt: skip
     return returned
 
 
@@ -186,8 +190,9 @@ def module(namespace, inputs):
     sizes = texts.shape[1], config.num_kv_heads, texts.shape[2], config.head_dim
     caches = [namespace["LayerCache"](*sizes) if inputs["cached"] else None for _ in texts]
     with torch.no_grad():
-        return [layer(texts[text][:, start:end], caches[text])
-                for text, start, end in inputs["pieces"]]  # fmt: skip
+        return {f"text {text}, tokens {start} to {end - 1}":
+                layer(texts[text][:, start:end], caches[text])
+                for text, start, end in inputs["pieces"]}  # fmt: skip
 
 
 CHECKS = [
@@ -204,8 +209,8 @@ CHECKS = [
           why="a forbidden key has weight 0 and the others sum to 1",
           message="When is a key taken out, before or after the softmax, and by which score?"),
     Check("attention", attended, large_scores, 1, rtol=1e-3, atol=1e-3,
-          why="scores beyond 100 stay finite",
-          message="Adding a number to all scores of a query changes no weight."),
+          why="scores may be larger than 100 and smaller than -100",
+          message="exp(89) is inf and exp(-104) is 0. Is a forbidden score below all others?"),
     Check("heads", split, tokens, 1, why="head n holds its numbers of each token",
           message="Follow one token: which of its numbers belong to head 0?"),
     Check("heads", merged, answers, 1, why="merge_heads undoes split_heads",
@@ -274,11 +279,15 @@ MUTANTS = [
     Mutant("attention", {SCALED: " / q.shape[-1]"}, 0, "the size of the scores"),
     Mutant("attention", {"softmax(dim=-1)": "softmax(dim=-2)"}, 0, "the axis of the softmax"),
     # a mask of zeros, a mask turned around, a mask that comes too late; exp by hand
-    Mutant("attention", {"-math.inf": "0.0"}, 3, "and by which score?"),
+    Mutant("attention", {"-math.inf": "0.0"}, 2, "and by which score?"),
     Mutant("attention", {"~mask": "mask"}, 0, "values are not finite"),
-    Mutant("attention", {MASKED: "scores.softmax(dim=-1) * mask"}, 3, "before or after"),
+    Mutant("attention", {MASKED: "scores.softmax(dim=-1) * mask"}, 2, "before or after"),
     Mutant("attention", {MASKED: "scores.exp() * mask\n    weights /= weights.sum(-1, True)"}, 4,
            "not finite"),
+    # right for small scores only: a forbidden score that is not small enough, or taken out late
+    Mutant("attention", {"-math.inf": "-100.0"}, 4, "below all others"),
+    Mutant("attention", {MASKED: "scores.softmax(dim=-1) * mask\n    weights /= "
+                                 "weights.sum(-1, True)"}, 4, "below all others"),
     # the right shape by reading memory in another order; repeat for repeat_interleave
     Mutant("heads", {CUT: "x.view(B, width // head_dim, T, head_dim)"}, 3, "Follow one token"),
     Mutant("heads", {"y.transpose(1, 2).flatten(2)": "y.reshape(len(y), y.shape[2], -1)"}, 3,
@@ -287,13 +296,13 @@ MUTANTS = [
                      "x.repeat(1, num_heads // x.shape[1], 1, 1)"}, 2, "query head 1"),
     # always slot 0; the empty slots as well; keys for values; only what is new; two that share
     Mutant("cache", {"self.keys, self.values = torch.zeros(shape), torch.zeros(shape)":
-                     "self.keys = self.values = torch.zeros(shape)"}, 0, "in 'keys' values differ"),
+                     "self.keys = self.values = torch.zeros(shape)"}, 0, "keys: values differ"),
     Mutant("cache", {"start, end = self.length, self.length + k": "start, end = 0, 0 + k"}, 1,
            "first free one"),
     Mutant("cache", {"self.keys[:, :, :end], self.values[:, :, :end]": "self.keys, self.values"}, 0,
            "empty slots are not"),
     Mutant("cache", {"self.values[:, :, start:end] = v": "self.values[:, :, start:end] = k"}, 0,
-           "in 'values' values differ"),
+           "values: values differ"),
     Mutant("cache", {"return self.keys[:, :, :end], self.values[:, :, :end]": "return k, v"}, 1,
            "first free one"),
     Mutant("cache", SHARED_LISTS, 2, "what to one cache?"),

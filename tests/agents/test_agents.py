@@ -10,7 +10,7 @@ from minimodels.agents import loop, tasks
 from minimodels.agents.tools import CALCULATOR, Directory, calculate, use
 from minimodels.data.snippets import DIRECTORY
 from minimodels.data.world import World
-from minimodels.finetuning.conversations import assistant_course, call, user
+from minimodels.finetuning.conversations import assistant_course, call, tool_course, user
 
 
 def test_the_calculator_equals_python_on_random_sums():
@@ -19,6 +19,26 @@ def test_the_calculator_equals_python_on_random_sums():
         expression = f"{rng.randint(0, 9999)} {rng.choice('+-*')} {rng.randint(1, 999)}"
         assert calculate(expression) == str(eval(expression))
     assert calculate(" -(2 + 3) * 4 / 8 ") == "-2.5"
+
+
+@pytest.mark.parametrize(("expression", "value"), [
+    ("999999 * 999999", "999998000001"),  # twelve digits
+    ("9" * 90 + " * " + "9" * 90, str((10**90 - 1) ** 2)),
+    ("1" + "0" * 30 + " / 10 + 1", "1" + "0" * 28 + "1"),  # a quotient that comes out even
+    ("-10000000000001 / 1", "-10000000000001"),
+    ("0.1 + 0.2", "0.3"), ("2 / 3", "0.6666666667"), ("7.0", "7"), ("1e300 * 10", "1e+301"),
+])
+def test_whole_numbers_are_exact_and_others_have_ten_digits(expression, value):
+    assert calculate(expression) == value
+
+
+@pytest.mark.parametrize("expression", [
+    "1e308 * 10", "1e999", "1 / 1e999", "-1e308 - 1e308", "1e308 * 10 - 1e308 * 10",
+    "1" + "0" * 140 + " * 1" + "0" * 30 + " * 1e200",
+])
+def test_a_number_too_large_is_a_sentence_and_never_inf_or_nan(expression):
+    with pytest.raises(ValueError, match="can't be computed: .*too large"):
+        calculate(expression)
 
 
 @pytest.mark.parametrize("text", ["__import__('os').getcwd()", "2 ** 99999", "'a' * 9", "x + 1",
@@ -158,7 +178,7 @@ def test_the_course_asks_only_about_its_people_and_shows_every_tool():
     world = World(1, 20)
     course = assistant_course(world, world.people[:10], 400)
     others = {person.name for person in world.people[10:]}
-    asked = [talk[0]["content"] for talk in course if len(talk) == 2]
+    asked = [talk[0]["content"] for talk in course + tool_course(world, 400)]
     facts = [text for text in asked if any(person.name in text for person in world.people)]
     assert facts and not [text for text in facts if any(name in text for name in others)]
     used = {c["function"]["name"] for talk in course for m in talk for c in m.get("tool_calls", [])}

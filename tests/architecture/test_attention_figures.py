@@ -42,3 +42,10 @@ def test_shapes_and_flow_name_every_step():
     (axes,) = figures.flow().axes
     assert sum("rotate" in word for word in words(axes)) == 2
     assert sum("cache" in word for word in words(axes)) == 2
+
+
+def test_weights_stand_where_the_mask_allows():
+    table = torch.ones(3, 3).tril() / torch.tensor([[1], [2], [3]])
+    (axes,) = figures.weights(table, ["a", "b", "c"], "title").axes
+    assert words(axes) == ["100", "50", "50", "33", "33", "33"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]

@@ -84,6 +84,12 @@ def test_shards(model, tmp_path, limit, files):
     assert same(model, minimodels.load(tmp_path / "new", device="cpu")[0])
 
 
+def test_others_may_read_what_is_saved(folder):
+    """safetensors writes through a temporary file of mode 0600."""
+    modes = {path.name: path.stat().st_mode for path in folder.iterdir()}
+    assert modes["model.safetensors"] == modes["config.json"]
+
+
 def test_compiled_models_save_as_themselves(model, tmp_path):
     minimodels.save(torch.compile(model, backend="eager"), None, tmp_path / "new")
     assert same(model, minimodels.load(tmp_path / "new", device="cpu")[0])
@@ -129,6 +135,31 @@ def test_no_config(folder):
     refused(folder, "has no config.json")
 
 
+def test_folders_in_the_place_of_files(folder):
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").mkdir()
+    refused(folder, "model.safetensors is broken")
+    (folder / "config.json").unlink()
+    (folder / "config.json").mkdir()
+    refused(folder, "config.json cannot be read")
+
+
+NO_CONFIGS = [
+    ({"model_type": ["nemotron"]}, "model_type .* is not supported"),
+    ({"rope_parameters": ["default"]}, "no table of settings"),
+    ({"rope_theta": "much", "rope_parameters": None}, "rope_theta = 'much' is no number"),
+    ({"hidden_size": "24"}, "hidden_size = '24' is no positive int"),
+    ({"partial_rotary_factor": [0.5]}, "partial_rotary_factor = .* is no number"),
+]
+
+
+@pytest.mark.parametrize("change, match", NO_CONFIGS, ids=str)
+def test_fields_of_another_kind(folder, change, match):
+    fields = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(fields | change), encoding="utf-8")
+    refused(folder, match)
+
+
 def test_no_weights(folder):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     refused(folder, "has neither model.safetensors nor")
@@ -154,9 +185,11 @@ def test_broken_index(folder, index):
     refused(folder, "no proper weight_map")
 
 
-def test_broken_tokenizer(folder):
-    (folder / "tokenizer.model").write_bytes(b"no model")
+@pytest.mark.parametrize("content", [b"no model", b""])
+def test_broken_tokenizer(folder, content, capfd):
+    (folder / "tokenizer.model").write_bytes(content)
     refused(folder, "tokenizer.model is not a SentencePiece model")
+    assert capfd.readouterr().err == ""  # the library says nothing beside our sentence
 
 
 def test_foreign_tokenizer(folder, tmp_path):
@@ -262,6 +295,7 @@ ADAPTER_FAULTS = [
     ({"alpha_pattern": {"q_proj": 2}}, "alpha_pattern"),
     ({"peft_type": "IA3"}, "LoRA"),
     ({"r": None}, "does not say r"),
+    ({"lora_alpha": "16"}, "lora_alpha = '16' is no number"),
     ({"base_model_name_or_path": "bsae"}, "did you mean base"),
     ({"base_model_name_or_path": None}, "base_model_name_or_path"),
 ]

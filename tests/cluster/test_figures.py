@@ -22,6 +22,21 @@ def test_the_title_counts():
     assert "6 at batch 1, 1 at batch 512" in axes.get_title()
 
 
+def test_the_roofs_have_room_for_the_name_of_the_ridge():
+    (axes,) = figures.roofline(MACHINES).axes
+    assert axes.get_ylim()[1] == 2.5 * 989e12
+
+
+def test_curves_draw_dots_first_then_lines_and_name_their_marks():
+    series = {"measured": ([1, 2, 4], [3, 4, 5]), "bound": ([1, 2, 4], [2, 2, 3])}
+    (axes,) = figures.curves(series, "what to see", "rows", "ms", {"crossover": 3}).axes
+    dots, line, mark = axes.lines
+    assert list(dots.get_ydata()) == [3, 4, 5] and dots.get_marker() == "o"
+    assert line.get_linestyle() == "--" and list(mark.get_xdata()) == [3, 3]
+    assert [text.get_text().strip() for text in axes.texts] == ["crossover"]
+    assert axes.get_title() == "what to see" and axes.get_xscale() == axes.get_yscale() == "log"
+
+
 def test_the_slider_draws_again(monkeypatch):
     pytest.importorskip("ipywidgets")
     display = pytest.importorskip("IPython.display")

@@ -2,20 +2,27 @@
 
     ```bash run        run from the root of the clone
     ```bash dry        `make -n` of make's lines, `--help` of minimodels' lines
-    ```bash network    downloads or opens something; read by the shell only
+    ```bash network    run in a fresh clone by .ci/run ($MINIMODELS_NETWORK=1), else read only
 """
 
 import os
 import re
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from minimodels import files
+from minimodels.classroom.normalize import read, source
+from minimodels.classroom.notebooks import every, is_chapter
 
 ROOT = files.repository()
 FENCE = re.compile(r"^ *```(\w*) *(\w*)[^\n]*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+NETWORK = os.environ.get("MINIMODELS_NETWORK") == "1"
 SHELLS = {"bash", "sh", "shell", "console", "zsh"}
 
 
@@ -66,6 +73,72 @@ def test_every_block_of_shell_works():
     wrong = [f"{code.strip()}\n  -> {problem}" for tag, code in blocks(text)
              if (problem := try_block(tag, code))]  # fmt: skip
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """What git would clone from here, today's changes included; its .venv is large."""
+    ask = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(ask, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (tmp_path / "clone" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, tmp_path / "clone" / name)
+    yield tmp_path / "clone"
+    shutil.rmtree(tmp_path / "clone")
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif(not NETWORK, reason="only .ci/run has a network")
+def test_network_blocks_work_in_a_fresh_clone(clone, tmp_path):
+    pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", tmp_path, "typer"]
+    if subprocess.run(pip, capture_output=True, timeout=120).returncode:
+        pytest.skip("no package index answers")
+    text = (clone / "README.md").read_text(encoding="utf-8")
+    codes = [code for tag, code in blocks(text) if tag == "network"]
+    for code in codes:
+        assert "" == (wrong := run_in(clone, code, seconds=900)), f"{code.strip()}\n  -> {wrong}"
+    assert codes and "gemma-mini" in subprocess.run(
+        [".venv/bin/minimodels", "models"], cwd=clone, capture_output=True, text=True
+    ).stdout  # fmt: skip
+
+
+def run_in(folder: Path, code: str, seconds: float) -> str:
+    """What is wrong with a block that runs in a folder, with all it started, or ""."""
+    child = subprocess.Popen(
+        ["bash", "-euo", "pipefail", "-c", code], cwd=folder, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={"TORCH_INDEX": "", **os.environ},
+    )  # fmt: skip
+    try:
+        errors = child.communicate(timeout=seconds)[1]
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.communicate()
+        return f"more than {seconds} s"
+    return f"exit {child.returncode}: {errors[-500:]}" if child.returncode else ""
+
+
+def test_a_block_that_fails_or_hangs_is_named(tmp_path):
+    assert run_in(tmp_path, "test -z \"$TORCH_INDEX\" || true", seconds=60) == ""
+    assert run_in(tmp_path, "echo no >&2; exit 3", seconds=60) == "exit 3: no\n"
+    assert run_in(tmp_path, "sleep 600 & sleep 600", seconds=0.5) == "more than 0.5 s"
+
+
+def test_questions_are_the_titles_of_their_chapters():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    linked = re.findall(r"\[([^\]]+\?)\]\((course/[^)]+\.ipynb)\)", text)
+    assert linked
+    for question, path in linked:
+        first = source(read(ROOT / path)["cells"][0]).splitlines()[0]
+        assert first == f"# {question}", path
+
+
+def test_every_chapter_is_in_the_table():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    chapters = [path.relative_to(ROOT).as_posix() for path in every() if is_chapter(path)]
+    missing = [path for path in chapters if f"({path})" not in text]
+    assert not missing, f"not in the README: {', '.join(missing)}"
 
 
 def test_what_is_wrong_is_found():

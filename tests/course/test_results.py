@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from typer.main import get_command
 
-from minimodels import cli, files
+from minimodels import cli, device, files
 from minimodels.errors import UserError
 from minimodels.experiments import EXPERIMENTS, Experiment, results
 
@@ -56,6 +56,14 @@ def test_a_result_is_stale_when_code_changes_but_not_when_words_do(clone):
     assert results.stale(path) == ["minimodels/toy/a.py"]
     clone.unlink()
     assert results.stale(path) == ["minimodels/toy/a.py"]
+
+
+@pytest.mark.parametrize("count, says", [(1, "1 CPU core ("), (2, "2 CPU cores (")])
+def test_the_machine_is_told_by_its_cores_not_by_threads(monkeypatch, count, says):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setattr(device, "_container_cores", lambda: count)
+    monkeypatch.setattr(device.os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    assert results.machine().startswith(says)
 
 
 def test_an_unknown_name_is_one_sentence(clone):

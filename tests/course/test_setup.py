@@ -1,5 +1,6 @@
 """The set-up: Makefile, lock file, scripts, licenses, and a wheel that works elsewhere."""
 
+import json
 import os
 import re
 import shutil
@@ -59,6 +60,24 @@ def test_scripts_are_readable_for_the_shell(script):
     assert subprocess.run(["bash", "-n", ROOT / script]).returncode == 0
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_ci_ends_with_the_tests_closing_line_and_their_verdict(tmp_path, code):
+    """On a clone of three lines: no system packages, and tests that pass or fail."""
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
+    write = "echo \"network $$MINIMODELS_NETWORK\\n3 passed, 1 failed\" > reports/tests.txt"
+    rules = f"system:\n\tfalse\ntest:\n\tmkdir -p reports; {write}; exit {code}\n"
+    (tmp_path / "Makefile").write_text(rules)
+    for wanted in (code, code):  # the second time a report of the first is there
+        done = subprocess.run([tmp_path / ".ci" / "run"], capture_output=True, text=True)
+        assert (done.returncode != 0) == (wanted != 0)
+        assert done.stdout.splitlines()[-1] == "3 passed, 1 failed"
+        assert "network 1" in (tmp_path / "reports" / "tests.txt").read_text()
+    (tmp_path / "Makefile").write_text("system:\ntest:\n\tfalse\n")  # no tests: no closing line
+    done = subprocess.run([tmp_path / ".ci" / "run"], capture_output=True, text=True)
+    assert done.returncode != 0 and "passed" not in done.stdout
+
+
 def pins():
     lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
     found = [Requirement(line) for line in lines if line and not line.startswith("#")]
@@ -115,19 +134,49 @@ def test_the_wheel_holds_the_package_and_no_answers(wheel):
     assert not [name for name in names if "solutions" in name or name.startswith("tests")]
 
 
-def test_the_wheel_installs_elsewhere_and_works(wheel, tmp_path):
-    """A new environment that sees today's packages, but neither this clone nor its package."""
-    venv.create(tmp_path / "env", with_pip=False, symlinks=True)
-    (site,) = (tmp_path / "env").glob("lib/python*/site-packages")
-    with zipfile.ZipFile(wheel) as archive:  # what installing a pure wheel does, but for scripts
-        archive.extractall(site)
+def test_the_wheel_carries_both_licenses(wheel):
+    archive = zipfile.ZipFile(wheel)
+    (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    for name in ("LICENSE", "LICENSE-TEXT"):
+        inside = archive.read(metadata.replace("METADATA", f"licenses/{name}"))
+        assert inside == (ROOT / name).read_bytes()
+    assert b"License-Expression: Apache-2.0" in archive.read(metadata)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(wheel, tmp_path_factory):
+    """The bin folder of a new environment with the wheel; it sees today's packages, but neither
+    this clone nor its package."""
+    place = tmp_path_factory.mktemp("elsewhere")
+    venv.create(place / "env", with_pip=False, symlinks=True)
+    pip = [sys.executable, "-m", "pip", "--python", place / "env" / "bin" / "python", "install"]
+    install = [*pip, "-q", "--no-deps", "--no-index", wheel]
+    done = subprocess.run(install, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (site,) = (place / "env").glob("lib/python*/site-packages")
     import numpy
 
     (site / "packages.pth").write_text(str(Path(numpy.__file__).parents[1]) + "\n")
-    python = [tmp_path / "env" / "bin" / "python", "-I"]
-    command = [*python, "-m", "minimodels.cli", "models", "--json"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert '"gemma-mini"' in done.stdout
-    where = [*python, "-c", "import minimodels; print(minimodels.__file__)"]
-    assert str(site) in subprocess.run(where, capture_output=True, text=True).stdout
+    return place / "env" / "bin"
+
+
+def there(elsewhere, program, *words):
+    """Run a program of the new environment, far from the clone."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    return subprocess.run([elsewhere / program, *words], cwd=elsewhere, env=environment,
+                          capture_output=True, text=True)  # fmt: skip
+
+
+def test_the_wheel_installs_elsewhere_and_works(elsewhere):
+    where = there(elsewhere, "python", "-c", "import minimodels; print(minimodels.__file__)")
+    assert Path(where.stdout).is_relative_to(elsewhere.parent), where.stdout + where.stderr
+    listed = there(elsewhere, "minimodels", "models", "--json")
+    rows = {row["name"] for row in json.loads(listed.stdout) if row["shipped"]}
+    assert rows == {path.name for path in (ROOT / "minimodels" / "shipped").iterdir()}
+    said = there(elsewhere, "minimodels", "chat", "Where was Ada Bell born?")
+    assert said.returncode == 0 and said.stdout.strip(), said.stderr
+
+
+def test_what_needs_the_clone_says_so(elsewhere):
+    done = there(elsewhere, "minimodels", "start")
+    assert done.returncode == 2 and "works in a clone of the course" in done.stderr

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from minimodels.data.documents import documents
-from minimodels.data.snippets import LANGUAGES, arithmetic, code, dictation, log
+from minimodels.data.snippets import LANGUAGES, any_name, arithmetic, code, log
 from minimodels.data.vocabulary import ATTRIBUTES, form
 from minimodels.data.wordings import HELD_OUT, HELD_OUT_QUESTIONS, QUESTIONS, STATEMENTS
 from minimodels.data.world import World
@@ -79,19 +79,20 @@ def test_wordings_are_complete_and_kept_apart():
 
 
 def test_arithmetic_and_logs_are_true():
-    rng = random.Random(0)
+    rng, world = random.Random(0), World(1, 20)
     for _ in range(300):
         text, _ = arithmetic(rng)
-        logged, _ = log(rng)
+        logged, _ = log(rng, world)
         for left, right in re.findall(r"([\d]+ [-+*] [\d]+) = (-?\d+)", text + " " + logged):
             assert eval(left) == int(right), text  # digits and one sign only: see the pattern
 
 
-def test_dictation_is_read_back_word_for_word():
-    for seed in range(50):
-        text, _ = dictation(random.Random(seed))
-        said, read = re.fullmatch(r"Dictated: (.*)\. Read back: (.*)\.", text).groups()
-        assert said == read
+def test_tool_logs_name_nobody_who_exists():
+    world, rng = World(1, 20), random.Random(0)
+    people = {person.name for person in world.people}
+    first, last = ({name.split()[i] for name in people} for i in (0, -1))
+    for name in (any_name(rng, world) for _ in range(300)):
+        assert name not in people and name.split()[0] in first and name.split()[-1] in last
 
 
 RUNNERS = {"python": ["python3", "-c"], "javascript": ["node", "-e"], "lua": ["lua", "-e"]}

@@ -8,6 +8,7 @@ from minimodels.data.documents import documents
 from minimodels.data.tokenizer import train_tokenizer
 from minimodels.data.wordings import HELD_OUT_QUESTIONS, QUESTIONS
 from minimodels.data.world import World
+from minimodels.evaluation import choice
 from minimodels.evaluation import facts as knowledge
 
 
@@ -39,6 +40,18 @@ def test_the_true_answer_stands_in_each_place_about_equally_often(parts):
         assert 0.15 < places.count(place) / len(places) < 0.35
 
 
+def test_an_item_does_not_depend_on_what_else_is_asked(parts):
+    """With one generator for all facts, facts asked one at a time all had the truth in one place,
+    and their wrong values stood in the same places of the list of values."""
+    world, _, _ = parts
+    facts = list(world.facts.values())
+    alone = [item for fact in facts for item in knowledge.choice_items(world, [fact])]
+    assert alone == knowledge.choice_items(world, facts)
+    assert alone != knowledge.choice_items(world, facts, seed=1)
+    pets = [item for item, fact in zip(alone, facts, strict=True) if fact.attribute == "pet"]
+    assert len({(item.answer, item.prompt.split()[0]) for item in pets}) > 6  # of 12
+
+
 def test_an_untrained_model_is_near_chance(parts):
     world, tokenizer, model = parts
     items = knowledge.choice_items(world, list(world.facts.values()))
@@ -57,7 +70,7 @@ def test_a_model_that_knows_the_truth_scores_one(parts, monkeypatch):
             pairs = [(tokenizer.decode(p), tokenizer.decode(e))
                      for p, e in zip(prompts, endings, strict=True)]
             return [sign * float(pair in truth) for pair in pairs]
-        monkeypatch.setattr(knowledge, "completion_logprobs", scores)
+        monkeypatch.setattr(choice, "completion_logprobs", scores)
         hits = knowledge.choice_hits(model, tokenizer, items)
         return sum(hits) / len(hits)
 
