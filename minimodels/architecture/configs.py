@@ -111,7 +111,7 @@ CONFIGS: dict[str, DecoderConfig] = {
     "nemotron-mini": NemotronConfig(
         vocab_size=2048,
         hidden_size=128,
-        intermediate_size=768,  # two matrices as large as gemma-mini's three
+        intermediate_size=512,
         num_layers=4,
         num_heads=4,
         num_kv_heads=2,

@@ -138,7 +138,7 @@ def by_distance(parts: Mapping[str, Sequence[float]], title: str):
     styles = ((BLUE, "-"), (VERMILION, "--"), ("black", ":"))
     for (name, values), (color, line) in zip(parts.items(), styles, strict=False):
         axes.plot(range(len(values)), values, line, color=color, lw=2, label=name)
-    axes.set(title=title, xlabel="tokens between key and query", ylabel="part of the score")
+    axes.set(title=title, xlabel="distance of key and query in tokens", ylabel="part of the score")
     axes.set_ylim(0, None)
     axes.legend(fontsize=10, loc="lower left")
     return _done(figure)

@@ -49,10 +49,16 @@ def _opening(cells: list[Cell]) -> Iterator[str]:
 def _cell(cell: Cell, later: list[Cell], chapter: bool) -> Iterator[str]:
     if chapter and cell.get("metadata", {}).get("slideshow", {}).get("slide_type") not in SLIDES:
         yield "no slide type: choose slide, subslide, fragment, notes or skip."
+    if _notes(cell) and not source(cell).startswith("<details>"):
+        yield "speaker notes show on the reader's page: fold them under <details>."
     if cell["cell_type"] == "markdown":
         yield from _markdown(source(cell))
     elif cell["cell_type"] == "code":
         yield from _code(cell, later, chapter)
+
+
+def _notes(cell: Cell) -> bool:
+    return cell.get("metadata", {}).get("slideshow", {}).get("slide_type") == "notes"
 
 
 def _markdown(text: str) -> Iterator[str]:

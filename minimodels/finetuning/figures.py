@@ -8,7 +8,7 @@ from minimodels.finetuning import lora
 from minimodels.training.memory import training_memory
 
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"  # Okabe & Ito 2008
-LINE = 92  # letters of width before the tokens go on below
+LINE = 66  # width before the tokens go on below; a letter takes 0.78
 
 
 def learned_tokens(pieces: list[str], learned: list[bool]):
@@ -17,19 +17,20 @@ def learned_tokens(pieces: list[str], learned: list[bool]):
     x, y = 0.0, 0
     for piece, keep in zip(pieces, learned, strict=True):
         text = piece.replace("\n", "↵").replace("▁", "␣")
-        width = len(text) + 2.6
+        width = 0.78 * len(text) + 1.8
         if x + width > LINE:
             x, y = 0.0, y - 1
         box = {"boxstyle": "round,pad=0.25", "facecolor": BLUE if keep else "#EEEEEE",
                "edgecolor": "0.5"}
-        axes.text(x, y, text, color="white" if keep else "black", family="monospace", fontsize=11,
+        axes.text(x, y, text, color="white" if keep else "black", family="monospace", fontsize=14,
                   weight="bold" if keep else "normal", va="center", bbox=box)
         x = 0.0 if "\n" in piece else x + width
         y -= "\n" in piece
+    y = min(text.get_position()[1] for text in axes.texts)
     axes.set(xlim=(-1, LINE), ylim=(y - 0.7, 0.8))
     axes.set_title(f"{len(pieces)} tokens are read, {sum(learned)} are learned (blue)")
     axes.axis("off")
-    figure.set_figheight(0.45 * (2.5 - y))
+    figure.set_figheight(0.55 * (1.9 - y))
     plt.close(figure)  # the caller shows it; a notebook would otherwise show it twice
     return figure
 
@@ -52,7 +53,8 @@ def gained_and_kept(results: dict[str, dict]):
     left.legend(loc="lower right", fontsize=10)
     perplexities = [result["perplexity"] for result in results.values()]
     bars = right.barh(rows, perplexities, 0.6, color=VERMILION)
-    right.bar_label(bars, fmt="{:.3g}", padding=3, fontsize=10)
+    labels = [f"{value:,.1f}" if value < 100 else f"{value:,.0f}" for value in perplexities]
+    right.bar_label(bars, labels, padding=3, fontsize=10)
     right.set(xscale="log", yticks=rows, yticklabels=[], xlabel="perplexity of unseen documents")
     right.set_xlim(1, 6 * max(perplexities))
     right.set_title("Knowledge kept: shorter is better")

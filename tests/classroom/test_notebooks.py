@@ -24,8 +24,8 @@ def code(source, *outputs, tags=(), count=7, name="", slide="-"):
             "execution_count": count, "outputs": list(outputs)}  # fmt: skip
 
 
-def text(source, name=""):
-    metadata = {"slideshow": {"slide_type": "slide"}}
+def text(source, name="", slide="slide"):
+    metadata = {"slideshow": {"slide_type": slide}}
     return {"cell_type": "markdown", "id": name, "source": source, "metadata": metadata}
 
 
@@ -107,6 +107,7 @@ def test_writing_reports_change_and_reading_refuses_other_formats(tmp_path):
         (code("1", fails("KeyError")), "KeyError"),
         (text("![](a.png)"), "alt text"),
         (text("![a](https://example.org/a.png)"), "network"),
+        (text("Ask the room. 2 minutes.", slide="notes"), "speaker notes"),
     ],
 )  # fmt: skip
 def test_lint_names_what_is_wrong(cell, says_so):

@@ -6,7 +6,7 @@ import torch
 
 from minimodels.errors import UserError
 from minimodels.finetuning.chat import prompt, render
-from minimodels.finetuning.sft import conversation_batches
+from minimodels.finetuning.sft import conversation_batches, with_documents
 from minimodels.training.trainer import IGNORED, TrainConfig, train
 
 
@@ -71,3 +71,20 @@ def test_finetuning_teaches_an_answer(tokenizer, tiny):
     for token in answer:
         assert model(torch.tensor([ids]))[0, -1].argmax() == token
         ids.append(token)
+
+
+@pytest.mark.parametrize("T", [20, 200])
+def test_documents_stand_under_the_conversations(tokenizer, T):
+    talks = conversation_batches(CONVERSATIONS, tokenizer, batch_size=4)
+
+    def documents(step):
+        windows = torch.arange(3 * (T + 1)).view(3, T + 1) % 250 + step
+        return windows[:, :-1], windows[:, 1:]
+
+    inputs, targets = with_documents(talks, documents, tokenizer.pad_id)(2)
+    asked, wanted = talks(2)
+    long = max(asked.shape[1], T)
+    assert inputs.shape == targets.shape == (7, long)
+    assert inputs[:4, : asked.shape[1]].equal(asked) and inputs[4:, :T].equal(documents(2)[0])
+    assert targets[:4, : asked.shape[1]].equal(wanted) and targets[4:, :T].equal(documents(2)[1])
+    assert targets[:4, asked.shape[1] :].eq(IGNORED).all() and targets[4:, T:].eq(IGNORED).all()

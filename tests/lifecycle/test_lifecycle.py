@@ -122,14 +122,6 @@ def test_a_broken_promise_is_named(finished):
         checks.check(run, results)
 
 
-# What the minis do not reach yet. A run that does better fails here too: then shorten the list.
-NOT_REACHED = {
-    "gemma-mini": {"sums and look-ups are solved with tools (95%)"},
-    "nemotron-mini": {
-        "finetuning lifts exact answers by 60 points",
-        "sums and look-ups are solved with tools (95%)",
-    },
-}
 STORED = files.repository() / "course" / "00_start" / "results"
 
 
@@ -137,4 +129,17 @@ STORED = files.repository() / "course" / "00_start" / "results"
 def test_the_stored_run_kept_every_promise(model):
     results = files.read_json(STORED / "lifecycle.json")["values"][model]
     assert [said for said, kept in checks.exact(results) if not kept] == []
-    assert set(checks.missed(results)) == NOT_REACHED[model]
+    assert checks.missed(results) == []
+
+
+def test_three_seeds_gain_as_much():
+    seeds = files.read_json(STORED / "lifecycle_seeds.json")["values"]
+    assert len(seeds) == 3
+    for rows in seeds.values():
+        after = {what: values[1] for what, values in rows.items()}
+        assert after["choice of four, chance → base"] >= 0.80
+        assert after["exact answers on others' facts"] >= 0.60
+        assert after["… finetuned without pretraining"] <= 0.1
+        assert after["sums solved, alone → calculator"] >= 0.95
+        assert after["look-ups solved, alone → directory"] >= 0.95
+        assert after["no tool where none is needed"] >= 0.95
