@@ -18,7 +18,7 @@ def test_removed_shows_each_kind_and_the_loss():
 
 
 def test_tokens_per_fact_counts_only_documents_that_tell_one(tmp_path):
-    tokenizer = train_tokenizer(["a b c d e f " * 20], 280, tmp_path / "t.model")
+    tokenizer = train_tokenizer(["a b c d e f " * 20], 276, tmp_path / "t.model")
     text = "a b c"
     tokens = len(tokenizer.encode(text))
     documents = [{"lang": "en", "text": text, "facts": ["f-1", "f-2"]},
