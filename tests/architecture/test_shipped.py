@@ -3,6 +3,7 @@
 import pytest
 
 import minimodels
+from minimodels import files
 from minimodels.architecture.checkpoint import SHIPPED
 
 NAMES = ("gemma-mini", "gemma-mini-chat", "nemotron-mini", "nemotron-mini-chat")
@@ -22,3 +23,22 @@ def test_the_shipped_minis_fit_in_ten_megabytes():
 
 def test_the_table_marks_what_is_shipped():
     assert {row.name for row in minimodels.models() if row.shipped} == set(NAMES)
+
+
+def test_their_scores_are_those_of_the_stored_run():
+    stored = files.repository() / "course" / "00_start" / "results" / "lifecycle.json"
+    results = files.read_json(stored)["values"]
+    page = (SHIPPED / "README.md").read_text(encoding="utf-8")
+    for row, (stage, place) in {
+        "facts in unseen wordings": ("training", 0),
+        "people finetuning never mentions": ("evaluation", 0),
+        "exact answers about those": ("finetuning", 0),
+        "question wordings never seen": ("finetuning", 1),
+        "int8": ("inference", 2),
+        "calculator": ("agents", 0),
+        "directory": ("agents", 1),
+    }.items():
+        line = next(line for line in page.splitlines() if row in line)
+        wanted = [results[model][stage]["rows"][place][2]
+                  for model in ("gemma-mini", "nemotron-mini")]
+        assert line.split("|")[2:4] == [f" {value:.3f} " for value in wanted], row
