@@ -74,7 +74,7 @@ def start(
     name: Annotated[str, typer.Argument(help="name of a lab, as attention")] = "",
 ) -> None:
     """Copy a lab into work/, where you solve it; without a name, list the labs."""
-    from minimodels.classroom import start
+    from minimodels.classroom.student import start
 
     if name:
         print(f"work on {start.start(name)}")

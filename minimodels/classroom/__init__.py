@@ -1,1 +1,1 @@
-"""Labs: release, check, judge."""
+"""Notebooks and labs: written here, handed out and in by student/, graded by grading/."""

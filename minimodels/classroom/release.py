@@ -4,12 +4,13 @@ The bytes are the same each time, so that a test can hold labs/ equal to what wo
 Files beside a master (pictures, data) go along; `*_checks.py` never does.
 """
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
 
 from minimodels import files
-from minimodels.classroom.lab import masters
+from minimodels.classroom.lab import Lab, load, masters
 from minimodels.classroom.normalize import Notebook, dumps, normalize, read
 
 STEPS = (
@@ -30,6 +31,24 @@ def release(master: Notebook) -> Notebook:
     return json.loads(nbformat.writes(notebook))
 
 
+def handout(lab: Lab) -> Notebook:
+    """What a student opens: the release, which says of which lab and version it is.
+
+    Its metadata also name what the grader will not let a student's code import, and for how many
+    seconds a cell may run, so that `minimodels check` can do as the grader does.
+    """
+    notebook = release(lab.master)
+    about = {"lab": lab.name, "version": version(lab), "seconds": lab.seconds,
+             "forbidden": list(lab.forbidden)}  # fmt: skip
+    return {**notebook, "metadata": {**notebook["metadata"], "minimodels": about}}
+
+
+def version(lab: Lab) -> str:
+    """Twelve digits of a hash of all that a student is given: another text, another version."""
+    cells = json.dumps(release(lab.master)["cells"], sort_keys=True)
+    return hashlib.sha256(cells.encode("utf-8")).hexdigest()[:12]
+
+
 def generate(folder: Path, labs: Path) -> list[Path]:
     """Write into `labs` all that one stage's folder of solutions/ hands out; returns the files."""
     written = []
@@ -38,7 +57,8 @@ def generate(folder: Path, labs: Path) -> list[Path]:
         if private(path):
             continue
         if path.suffix == ".ipynb":
-            files.write_text(target, dumps(release(read(path))))
+            notebook = handout(load(path)) if path.stem.startswith("lab_") else release(read(path))
+            files.write_text(target, dumps(notebook))
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)

@@ -6,7 +6,7 @@ import pytest
 
 from minimodels import files
 from minimodels.classroom import lab as labs
-from minimodels.classroom.judge import Judge
+from minimodels.classroom.grading.judge import Judge
 from minimodels.classroom.lint import lint
 from minimodels.classroom.new import new
 from minimodels.classroom.normalize import read

@@ -8,7 +8,7 @@ import pytest
 from minimodels.classroom import release
 from minimodels.classroom.lab import load
 from minimodels.classroom.normalize import read, source, tags
-from minimodels.classroom.start import labs, start
+from minimodels.classroom.student.start import labs, start
 from minimodels.errors import UserError
 from tests.classroom import toys
 
@@ -55,7 +55,19 @@ def test_nbgrader_itself_writes_the_same_bytes(clone):
                "--CourseDirectory.ignore=['*_checks.py']"]  # fmt: skip
     subprocess.run(command, cwd=clone, check=True, capture_output=True)
     ours = read(clone / "labs" / "00_toy" / "lab_mean.ipynb")
+    about = ours["metadata"].pop("minimodels")  # the one thing that is added
     assert read(clone / "theirs" / "00_toy" / "lab_mean.ipynb") == ours
+    assert about["lab"] == "00_toy/lab_mean" and "colorsys" in about["forbidden"]
+
+
+def test_another_text_is_another_version(clone):
+    path = clone / "solutions" / "00_toy" / "lab_mean.ipynb"
+    before = release.version(load(path))
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("kept = x[mask]", "kept = x[mask == True]"), encoding="utf-8")
+    assert release.version(load(path)) == before  # the answer is not what students are given
+    path.write_text(text.replace("# Means", "# Means of rows"), encoding="utf-8")
+    assert release.version(load(path)) != before
 
 
 def test_start_copies_and_never_overwrites(clone):

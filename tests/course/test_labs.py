@@ -4,7 +4,7 @@ import pytest
 
 from minimodels import files
 from minimodels.classroom import lab as labs
-from minimodels.classroom.judge import Judge
+from minimodels.classroom.grading.judge import Judge
 from minimodels.classroom.normalize import tags
 from minimodels.classroom.release import generate, release
 

@@ -18,27 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from minimodels.classroom import plain
 from minimodels.classroom.compare import difference
+from minimodels.classroom.grading import plain
+from minimodels.classroom.grading.rebuild import code
+from minimodels.classroom.grading.records import Verdict
 from minimodels.classroom.lab import Check, Lab
-from minimodels.classroom.normalize import Cell, Notebook, source, tags
-from minimodels.classroom.release import release
+from minimodels.classroom.normalize import Notebook
 from minimodels.errors import UserError
 
-DROPPED = {"visible-check", "victory", "play"}  # cells by tag that are not the student's code
 MEMORY = 2 * 2**30  # bytes beyond what torch takes
 WORST = ("timeout", "crash", "invalid", "fail")  # what a task without points is called
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What one task got, and one sentence that helps."""
-
-    task: str
-    points: float
-    max_points: float
-    status: str  # pass, partial, fail, timeout, crash, invalid
-    message: str
 
 
 @dataclass(frozen=True)
@@ -112,49 +101,6 @@ class Judge:
             return "gone"
 
 
-def code(lab: Lab, notebook: Notebook) -> list[str]:
-    """What counts as the student's code: unlocked cells in order, locked ones from the release.
-
-    A locked cell that was deleted comes back at its place; a second copy of one is dropped; cells
-    tagged visible-check, victory or play are left out.
-    """
-    original = [cell for cell in release(lab.master)["cells"] if cell["cell_type"] == "code"]
-    locked = {_name(cell): cell for cell in original if _locked(cell)}
-    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    cells = _with_missing(cells, original, locked)
-    taken: list[Cell] = []
-    for cell in cells:
-        if _name(cell) in locked:
-            cell = locked.pop(_name(cell))
-        elif _locked(cell):
-            continue
-        taken.append(cell)
-    return [source(cell) for cell in taken if not DROPPED & set(tags(cell))]
-
-
-def _with_missing(cells: list[Cell], original: list[Cell], locked: dict[str, Cell]) -> list[Cell]:
-    """Put locked cells that are missing behind the cell they followed in the release."""
-    cells = list(cells)
-    before = -1
-    for cell in original:
-        places = [index for index, each in enumerate(cells) if _name(each) == _name(cell)]
-        if places:
-            before = places[0]
-        elif _name(cell) in locked:
-            before += 1
-            cells.insert(before, cell)
-    return cells
-
-
-def _name(cell: Cell) -> str:
-    """How a cell is known again: nbgrader's name, else its id."""
-    return cell["metadata"].get("nbgrader", {}).get("grade_id") or f"id {cell.get('id')}"
-
-
-def _locked(cell: Cell) -> bool:
-    return bool(cell["metadata"].get("nbgrader", {}).get("locked"))
-
-
 def _write_request(folder: Path, lab: Lab, cells: list[str], seed: int) -> None:
     drivers = [_driver(check.call) for check in lab.checks]
     request = {"cells": cells, "drivers": drivers, "forbidden": list(lab.forbidden)}
@@ -171,7 +117,7 @@ def _driver(call: Callable) -> dict[str, str]:
 
 def _start_server() -> subprocess.Popen:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", "minimodels.classroom.child"]
+    command = [sys.executable, "-m", "minimodels.classroom.grading.child"]
     return subprocess.Popen(command, env=environment, text=True, stdin=subprocess.PIPE,
                             stdout=subprocess.PIPE)  # fmt: skip
 

@@ -20,7 +20,7 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
-from minimodels.classroom import plain
+from minimodels.classroom.grading import plain
 
 MAGIC = re.compile(r"^(\s*)[%!].*$", re.MULTILINE)  # notebook commands, which Python cannot read
 

@@ -1,0 +1,1 @@
+"""From what students hand in to grades: take in, rebuild, judge, record, report."""

@@ -1,0 +1,1 @@
+"""What a student types: start, check, submit, progress."""
