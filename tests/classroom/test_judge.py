@@ -1,10 +1,10 @@
 """The judge, on a toy lab: right, wrong, hanging, crashing and damaged answers."""
 
 import copy
-import time
+import io
+import json
 
 import numpy as np
-import psutil
 import pytest
 import torch
 
@@ -64,7 +64,7 @@ def test_other_seeds_give_other_inputs_and_the_same_marks(judge, lab):
     [
         ("def scaled(x, d):\n    while True: pass", "timeout", "too long"),
         ("import os\ndef scaled(x, d): os._exit(0)", "crash", "ended without an answer"),
-        ("def scaled(x, d): return bytearray(20 * 2**30)", "crash", "memory"),
+        ("def scaled(x, d): return bytearray(20 * 2**30)", "out of memory", "memory"),
         ("def scaled(x, d): raise SystemExit", "fail", "SystemExit"),
         ("def scaled(x, d): return 1 / 0", "fail", "at `def scaled(x, d): return 1 / 0`"),
         ("def scaled(x, d): return object()", "fail", "no plain data"),
@@ -88,35 +88,12 @@ def test_a_cell_that_hangs_or_leaves_costs_only_its_task(judge, lab, answer):
     assert verdicts["scale"].status == "invalid" and verdicts["mean"].status == "pass"
 
 
-@pytest.mark.parametrize(
-    "answer",
-    ["import os; os._exit(0)", "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"],
-)
-def test_a_cell_that_ends_everything_costs_everything(judge, lab, answer):
+@pytest.mark.parametrize("answer", ["import os; os._exit(0)", "import os; os.abort()"])
+def test_a_cell_that_ends_the_process_costs_only_its_task(judge, lab, answer):
     verdicts = graded(judge, lab, scaled=answer)
-    assert {verdict.status for verdict in verdicts.values()} == {"crash"}
+    assert verdicts["scale"].status == "invalid" and verdicts["mean"].status == "pass"
+    assert "cell 3 ended everything" in verdicts["scale"].message
     assert all(v.status == "pass" for v in judge.grade(lab, lab.master))  # and the judge goes on
-
-
-def test_nothing_runs_on_after_the_verdict(judge, lab, tmp_path):
-    file = tmp_path / "pid"
-    answer = (f"import os, time\nif os.fork() == 0:\n    open({str(file)!r}, 'w')"
-              ".write(str(os.getpid()))\n    time.sleep(600)\n"
-              "time.sleep(0.2)\ndef scaled(x, d): return x / 4")  # fmt: skip
-    assert graded(judge, lab, scaled=answer)["scale"].status == "pass"
-    assert ended(int(file.read_text()))
-
-
-def ended(pid):
-    """Whether a process is gone, or dead and not yet collected by its parent."""
-    for _ in range(50):
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def test_an_object_that_equals_everything_gets_nothing(judge, lab):
@@ -178,24 +155,45 @@ def test_differences_are_named_without_the_answer(got, expected, says):
     assert says in what if says else what == ""
 
 
-def test_plain_data_makes_the_round_trip_and_nothing_else_does(tmp_path):
+def test_plain_data_makes_the_round_trip_and_nothing_else_does():
     half = torch.ones(2, dtype=torch.bfloat16)
     value = {"a": [1, 2.5, "x", None, True], "t": half, "n": {"m": []}}
-    plain.save(tmp_path / "v", value)
-    back = plain.load(tmp_path / "v")
+    back = plain.loads(plain.dumps(value))
     assert back["a"] == value["a"] and back["n"] == value["n"]
     np.testing.assert_array_equal(back["t"], np.ones(2, "float32"))
     for strange in (object(), np.array([object()]), {1, 2}, b"bytes"):
         with pytest.raises(TypeError, match="no plain data"):
-            plain.save(tmp_path / "w", strange)
-    np.savez(tmp_path / "v.npz", a0=np.array([object()], dtype=object))
+            plain.dumps(strange)
+
+
+def packed(tree, **arrays):
+    archive = io.BytesIO()
+    np.savez_compressed(archive, **arrays)
+    text = json.dumps(tree).encode()
+    return plain.LENGTH.pack(len(text)) + text + archive.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff" * 40,
+        plain.LENGTH.pack(2**60) + b"{}",
+        plain.LENGTH.pack(5) + b"[[[[[",
+        plain.LENGTH.pack(200_000) + b"[" * 200_000,
+        packed({"__array__": "a0"}, a0=np.array([object()], dtype=object)),
+        packed({"__array__": "another"}, a0=np.zeros(2)),
+        packed({"neither": 1}),
+    ],
+)
+def test_what_is_no_plain_data_is_refused(data):
     with pytest.raises(ValueError):
-        plain.load(tmp_path / "v")
+        plain.loads(data)
 
 
-def test_too_much_data_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
-    plain.save(tmp_path / "v", {"t": np.zeros(100_000)})
-    np.savez_compressed(tmp_path / "v.npz", a0=np.zeros(100_000))
+def test_too_much_data_is_refused_before_it_is_unpacked(monkeypatch):
+    data = packed({"__array__": "a0"}, a0=np.zeros(100_000))
+    assert len(data) < 10_000 and len(plain.loads(data)) == 100_000
     monkeypatch.setattr(plain, "MOST", 10_000)
     with pytest.raises(ValueError, match="more than"):
-        plain.load(tmp_path / "v")
+        plain.loads(data)

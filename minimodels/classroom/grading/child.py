@@ -1,28 +1,27 @@
-"""The processes that run a student's code: a server with torch loaded once, a fork for each answer.
+"""Runs a student's cells, and then each check beside them; nothing it says is believed.
 
-    judge ── line of JSON ──> server ── fork ──> child: the cells ── fork ──> one for each check
-
-A request names a scratch folder that holds request.json and the inputs; the results are written
-there as plain data. The judge reads them and trusts none of it: what counts are values. Limits on
-time, memory and file size hold for each process; the whole process group is ended afterwards.
+It reads one request of plain data and writes messages: which cell it is at, which cells failed,
+and for each check the values that came out. What counts are those values, compared elsewhere.
+Each check runs in a fork, so that one that crashes leaves the others alone.
 """
 
-import ctypes
 import importlib.abc
-import json
 import linecache
 import os
 import re
 import signal
 import sys
+import tempfile
 import time
 import traceback
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
+from typing import BinaryIO
 
 from minimodels.classroom.grading import plain
 
 MAGIC = re.compile(r"^(\s*)[%!].*$", re.MULTILINE)  # notebook commands, which Python cannot read
+NO_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")  # torch's
 
 
 class Missing(Exception):
@@ -36,49 +35,33 @@ class Names(dict):
         raise Missing(name)
 
 
-def serve() -> None:
-    """Answer requests on stdin until it closes: {folder, seconds, memory} -> {status}."""
-    import torch
+def answer(request: BinaryIO, out: BinaryIO) -> None:
+    """Do what a request asks: {cells, drivers, inputs, forbidden, seconds}."""
+    work = plain.loads(request.read())
+    forbid(work["forbidden"])
 
-    torch.set_num_threads(1)
-    for line in sys.stdin:
-        request = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            _enter(Path(request["folder"]), request["memory"])
-            answer(Path(request["folder"]), request["seconds"])
-            os._exit(0)
-        checks = request["checks"]
-        status = _wait(pid, request["seconds"] * (checks + 1) + 1)
-        _end_group(pid)
-        print(json.dumps({"status": status}), flush=True)
+    def started(number: int) -> None:
+        send(out, {"cell": number})
+
+    names, errors = run_cells(work["cells"], work["seconds"], started)
+    send(out, {"errors": errors})
+    for number, (driver, inputs) in enumerate(zip(work["drivers"], work["inputs"], strict=True)):
+        status, values = _in_a_fork(driver, inputs, names, work["seconds"])
+        send(out, {"check": number, "status": status}, values)
 
 
-def answer(folder: Path, seconds: float) -> None:
-    """Run the cells of a request and then each of its drivers in a fork; write what comes out."""
-    request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
-    forbid(request["forbidden"])
-    names, errors = run_cells(request["cells"], seconds)
-    (folder / "cells.json").write_text(json.dumps(errors), encoding="utf-8")
-    for index, driver in enumerate(request["drivers"]):
-        pid = os.fork()
-        if pid == 0:
-            _answer_one(folder, index, driver, names)
-            os._exit(0)
-        status = _wait(pid, seconds)
-        if status != "ended":
-            (folder / f"status-{index}").write_text(status, encoding="utf-8")
-
-
-def run_cells(cells: list[str], seconds: float) -> tuple[Names, list[str]]:
+def run_cells(
+    cells: list[str], seconds: float, started: Callable[[int], None] = lambda number: None
+) -> tuple[Names, list[str]]:
     """Run cells in order in one namespace; a cell that fails is noted, the next ones run."""
     module = sys.modules["__main__"] = ModuleType("__main__")
     errors = []
     signal.signal(signal.SIGALRM, _too_late)
-    for number, cell in enumerate(cells, start=1):
+    for number, cell in enumerate(cells):
+        started(number)
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
-            _execute(MAGIC.sub(r"\1pass", cell), f"<cell {number}>", module.__dict__)
+            execute(MAGIC.sub(r"\1pass", cell), f"<cell {number + 1}>", module.__dict__)
         except (Exception, SystemExit) as error:
             errors.append(describe(error))
         finally:
@@ -115,6 +98,12 @@ class Forbidden(importlib.abc.MetaPathFinder):
         return None
 
 
+def execute(code: str, name: str, names: dict) -> None:
+    """Run one cell in `names`; tracebacks can show its lines."""
+    linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
+    exec(compile(code, name, "exec"), names)
+
+
 def describe(error: BaseException) -> str:
     """An error and the line of the notebook that raised it, in one line."""
     text = " ".join(str(error).split())
@@ -124,66 +113,51 @@ def describe(error: BaseException) -> str:
     return f"{words[:300]} (at `{lines[-1]}`)" if lines else words[:300]
 
 
-def _execute(code: str, name: str, names: dict) -> None:
-    linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
-    exec(compile(code, name, "exec"), names)
+def send(out: BinaryIO, message: dict, values: bytes = b"") -> None:
+    """Write one message: its length, its plain data, and the bytes of a check's values."""
+    head = plain.dumps({**message, "bytes": len(values)})
+    out.write(plain.LENGTH.pack(len(head)) + head + values)
+    out.flush()
 
 
-def _answer_one(folder: Path, index: int, driver: dict, names: Names) -> None:
-    """Run one driver on its inputs and write the values, or the error."""
-    path = folder / f"values-{index}"
+def _in_a_fork(driver: dict, inputs: dict, names: Names, seconds: float) -> tuple[str, bytes]:
+    """Run one driver in a fork: (how it ended, what it wrote)."""
+    with tempfile.TemporaryFile() as file:
+        pid = os.fork()
+        if pid == 0:
+            file.write(_values(driver, inputs, names))
+            file.flush()
+            os._exit(0)
+        status = _wait(pid, seconds)
+        file.seek(0)
+        return status, file.read() if status == "ended" else b""
+
+
+def _values(driver: dict, inputs: dict, names: Names) -> bytes:
+    """What one driver returns for its inputs, or how it failed."""
     try:
         trusted: dict = {}
         exec(driver["source"], trusted)
-        values = trusted[driver["name"]](names, plain.load(folder / f"inputs-{index}"))
-        plain.save(path, {"values": values})
+        return plain.dumps({"values": trusted[driver["name"]](names, inputs)})
     except Missing as missing:
-        plain.save(path, {"missing": str(missing)})
-    except MemoryError:
-        plain.save(path, {"error": "it needs more memory than the limit", "memory": True})
+        return plain.dumps({"missing": str(missing)})
     except BaseException as error:
-        plain.save(path, {"error": describe(error)})
-
-
-def _enter(folder: Path, memory: int) -> None:
-    """Become a process of its own: session, folder, streams, limits."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: end with the server
-    os.setsid()
-    os.chdir(folder)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(nothing, stream)
-    try:
-        import resource
-
-        pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
-        room = pages * resource.getpagesize() + memory  # torch alone maps several GB
-        resource.setrlimit(resource.RLIMIT_AS, (room, room))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (plain.MOST, plain.MOST))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    except (ImportError, OSError, ValueError):
-        pass  # limits of memory are Linux's; the limit of time holds everywhere
+        full = isinstance(error, MemoryError) or any(word in str(error) for word in NO_MEMORY)
+        return plain.dumps({"error": describe(error), "memory": full})
 
 
 def _wait(pid: int, seconds: float) -> str:
     """Wait for a process at most so long: "ended", "timeout" or "crash"."""
-    end = time.monotonic() + seconds
+    end, pause = time.monotonic() + seconds, 0.0005
     while time.monotonic() < end:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             return "ended" if os.waitstatus_to_exitcode(status) == 0 else "crash"
-        time.sleep(0.005)
+        time.sleep(pause)
+        pause = min(2 * pause, 0.02)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     return "timeout"
-
-
-def _end_group(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def _too_late(*_) -> None:
@@ -195,7 +169,3 @@ def _gone(name: str):
         raise NotImplementedError(f"{name} is what this lab asks you to write")
 
     return refuse
-
-
-if __name__ == "__main__":
-    serve()

@@ -1,17 +1,17 @@
-"""Grade a lab: run a student's code elsewhere, compare its values with the master's, here.
+"""Grade a lab: run a student's code in a box, compare its values with the master's, here.
 
-The judge never imports or executes the student's code. It sends cells and inputs to the server of
-child.py, gets plain values back, and alone writes the verdict.
+The judge never imports or executes the student's code. It sends cells and inputs to a server in a
+box, gets plain values back, and alone writes the verdict: points come from values and nothing
+else. The master's own answers come from another server, so that no process that ever runs a
+student's code has seen the solution.
 """
 
+import hashlib
 import inspect
-import json
-import os
-import subprocess
 import sys
-import tempfile
 import textwrap
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,24 @@ import numpy as np
 
 from minimodels.classroom.compare import difference
 from minimodels.classroom.grading import plain
+from minimodels.classroom.grading.client import Server
 from minimodels.classroom.grading.rebuild import code
 from minimodels.classroom.grading.records import Verdict
 from minimodels.classroom.lab import Check, Lab
-from minimodels.classroom.normalize import Notebook
+from minimodels.classroom.normalize import Notebook, dumps
 from minimodels.errors import UserError
+from minimodels.sandbox import Limits, engine
+from minimodels.sandbox.limits import MB
 
-MEMORY = 2 * 2**30  # bytes beyond what torch takes
-WORST = ("timeout", "crash", "invalid", "fail")  # what a task without points is called
+WORST = ("timeout", "out of memory", "crash", "invalid", "fail")  # what a task without points is
+ROUNDS = 4  # times that a notebook runs again without a cell that ended it
+ENDED = {
+    "timeout": ("timeout", "it takes too long: does a loop never end?"),
+    "out of memory": ("out of memory", "it needs more memory than the limit"),
+    "too many processes": ("crash", "it starts more processes than the limit"),
+    "too much output": ("crash", "it sends more than the limit"),
+}
+CRASHED = ("crash", "the process ended without an answer")
 
 
 @dataclass(frozen=True)
@@ -38,76 +48,142 @@ class Answer:
     value: Any = None  # the values, or words
 
 
-class Judge:
-    """`with Judge() as judge: judge.grade(lab, notebook)`: one server for many notebooks."""
+class Expected:
+    """The master's answers, computed once a lab and seed and shared by many judges."""
 
     def __init__(self):
-        self._server: subprocess.Popen | None = None
-        self._expected: dict[tuple[str, int], list[Answer]] = {}
+        self._known: dict[tuple[str, int], list[Answer]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, lab: Lab, seed: int, engine: str) -> list[Answer]:
+        """UserError if the master fails at its own checks."""
+        with self._lock:
+            key = (fingerprint(lab, seed), seed)
+            if key not in self._known:
+                with Judge(engine) as judge:
+                    answers, _ = judge.answers(lab, code(lab, lab.master), seed)
+                for check, answer in zip(lab.checks, answers, strict=True):
+                    if answer.status != "values":
+                        words = f"the master of {lab.name} fails at {check.task}: {answer.value}."
+                        raise UserError(words)
+                self._known[key] = answers
+            return self._known[key]
+
+
+class Judge:
+    """`with Judge() as judge: judge.grade(lab, notebook)`: one server for many notebooks.
+
+    `engine` names how the box is made, see sandbox.engine; "none" runs without one, which is for
+    code that you trust. UserError where no box can be made.
+    """
+
+    def __init__(self, engine_name: str = "", expected: Expected | None = None):
+        self.engine = engine_name or engine()
+        self._expected = expected or Expected()
+        self._server: Server | None = None
+        self._hidden: tuple[Path, ...] = ()
 
     def __enter__(self) -> "Judge":
         return self
 
     def __exit__(self, *_) -> None:
         if self._server:
-            self._server.stdin.close()
-            self._server.wait()
-            self._server.stdout.close()
+            self._server.close()
             self._server = None
 
-    def grade(self, lab: Lab, notebook: Notebook, seed: int = 0) -> list[Verdict]:
-        """One Verdict a task, in the order of the lab. `seed` makes the private inputs."""
-        expected = self._solution(lab, seed)
-        answers = self._ask(lab, code(lab, notebook), seed)
+    def grade(
+        self, lab: Lab, notebook: Notebook, seed: int = 0, points: Mapping[str, float] | None = None
+    ) -> list[Verdict]:
+        """One Verdict a task, in the order of the lab.
+
+        `seed` makes the private inputs; `points` are a term's own, by task.
+        """
+        return self.judge(lab, code(lab, notebook), seed, points)
+
+    def judge(
+        self, lab: Lab, cells: list[str], seed: int = 0, points: Mapping[str, float] | None = None
+    ) -> list[Verdict]:
+        """As `grade`, for cells that `rebuild` has put together."""
+        expected = self._expected.of(lab, seed, self.engine)
+        answers, _ = self.answers(lab, cells, seed)
+        if len(answers) != len(lab.checks):
+            raise AssertionError(f"{len(answers)} of {len(lab.checks)} checks were answered")
+        rows = list(zip(lab.checks, answers, expected, strict=True))
         return [
-            _verdict(task, most, [row for row in zip(lab.checks, answers, expected, strict=True)
-                                  if row[0].task == task])
+            _verdict(task, most, (points or {}).get(task, most),
+                     [row for row in rows if row[0].task == task])
             for task, most in lab.points().items()
         ]  # fmt: skip
 
-    def _solution(self, lab: Lab, seed: int) -> list[Answer]:
-        key = (lab.name, seed)
-        if key not in self._expected:
-            answers = self._ask(lab, code(lab, lab.master), seed)
-            for check, answer in zip(lab.checks, answers, strict=True):
-                if answer.status != "values":
-                    words = f"the master of {lab.name} fails at {check.task}: {answer.value}."
-                    raise UserError(words)
-            self._expected[key] = answers
-        return self._expected[key]
+    def answers(self, lab: Lab, cells: list[str], seed: int) -> tuple[list[Answer], int]:
+        """Have cells run with every check of a lab: (one Answer a check, peak bytes).
 
-    def _ask(self, lab: Lab, cells: list[str], seed: int) -> list[Answer]:
-        """Have cells run with every check of a lab; one Answer a check."""
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-            folder = Path(name)
-            _write_request(folder, lab, cells, seed)
-            status = self._request(folder, lab)
-            if status == "gone":  # somebody ended the server: what lies there is no answer
-                return [_without_values("crash")] * len(lab.checks)
-            errors = _cell_errors(folder)
-            return [_answer(folder, index, status, errors) for index in range(len(lab.checks))]
+        A cell that ends the process is left out of the next round, so that it costs its own
+        names and not those of the other cells.
+        """
+        cells, lost = list(cells), []
+        for _ in range(ROUNDS):
+            status, heard, peak = self._ask(lab, cells, seed)
+            ran, errors, at = _heard(heard, len(lab.checks))
+            if errors is not None or at is None or not cells[at]:
+                break
+            lost.append(f"cell {at + 1} ended everything: {_ended(status)[1]}")
+            cells[at] = ""
+        because = [*lost, *(errors or [])]
+        ended = _ended(status)
+        return [_answer(ran.get(n), ended, because) for n in range(len(lab.checks))], peak
 
-    def _request(self, folder: Path, lab: Lab) -> str:
-        request = {"folder": str(folder), "seconds": lab.seconds, "memory": MEMORY,
-                   "checks": len(lab.checks)}  # fmt: skip
-        if self._server is None or self._server.poll() is not None:
-            self._server = _start_server()
-        try:
-            self._server.stdin.write(json.dumps(request) + "\n")
-            self._server.stdin.flush()
-            return json.loads(self._server.stdout.readline())["status"]
-        except (OSError, ValueError):  # the next request starts another
-            self._server.kill()
-            return "gone"
+    def _ask(self, lab: Lab, cells: list[str], seed: int):
+        hidden = (*withheld(lab.forbidden), *_private(lab))
+        if self._server and self._hidden != hidden:
+            self._server.close()
+            self._server = None
+        if not self._server:
+            self._server, self._hidden = Server(hidden, self.engine), hidden
+        limits = Limits(seconds=4 * lab.seconds, scratch=256 * MB)
+        reply = self._server.ask(_request(lab, cells, seed), limits)
+        if reply[0] == "gone":
+            self._server.close()
+            self._server = None
+        return reply
 
 
-def _write_request(folder: Path, lab: Lab, cells: list[str], seed: int) -> None:
+def fingerprint(lab: Lab, seed: int) -> str:
+    """A hash of what decides about points: the checks, the master, the seed."""
+    checks = lab.path.with_name(f"{lab.path.stem}_checks.py").read_bytes()
+    text = checks + dumps(lab.master).encode("utf-8") + str(seed).encode("ascii")
+    return hashlib.sha256(text).hexdigest()
+
+
+def withheld(forbidden: tuple[str, ...]) -> list[Path]:
+    """The files of forbidden modules, source and bytecode, which the box does not show.
+
+    torch is loaded in every server, so that its own parts can only be made impossible to call.
+    """
+    found: list[Path] = []
+    for name in forbidden:
+        if name.split(".")[0] == "torch":
+            continue
+        for place in map(Path, sys.path):
+            path = place.joinpath(*name.split("."))
+            cached = path.parent.glob(f"__pycache__/{path.name}.*.pyc")
+            built = path.parent.glob(f"{path.name}.*.so")
+            beside = [path, path.with_suffix(".py"), *cached, *built]
+            found += [each for each in beside if each.exists()]
+    return sorted(set(found))
+
+
+def _private(lab: Lab) -> list[Path]:
+    """What lies near a lab and is nobody's business: solutions, tests, and their work."""
+    root = lab.path.parent.parent.parent
+    return [root / name for name in ("solutions", "tests", "work", "grades") if lab.path.name]
+
+
+def _request(lab: Lab, cells: list[str], seed: int) -> bytes:
+    inputs = [check.inputs(np.random.default_rng([seed, n])) for n, check in enumerate(lab.checks)]
     drivers = [_driver(check.call) for check in lab.checks]
-    request = {"cells": cells, "drivers": drivers, "forbidden": list(lab.forbidden)}
-    (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
-    for index, check in enumerate(lab.checks):
-        inputs = check.inputs(np.random.default_rng([seed, index]))
-        plain.save(folder / f"inputs-{index}", inputs)
+    return plain.dumps({"cells": cells, "drivers": drivers, "inputs": inputs,
+                        "forbidden": list(lab.forbidden), "seconds": lab.seconds})  # fmt: skip
 
 
 def _driver(call: Callable) -> dict[str, str]:
@@ -115,48 +191,54 @@ def _driver(call: Callable) -> dict[str, str]:
     return {"name": call.__name__, "source": textwrap.dedent(inspect.getsource(call))}
 
 
-def _start_server() -> subprocess.Popen:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", "minimodels.classroom.grading.child"]
-    return subprocess.Popen(command, env=environment, text=True, stdin=subprocess.PIPE,
-                            stdout=subprocess.PIPE)  # fmt: skip
+def _heard(heard: list[tuple[dict, bytes]], checks: int):
+    """(what came for each check, errors of the cells or None, the last cell that was begun)."""
+    ran: dict[int, tuple[str, bytes]] = {}
+    errors, at = None, None
+    for head, values in heard:
+        if isinstance(head.get("errors"), list):
+            errors = [str(each)[:500] for each in head["errors"][:20]]
+        elif isinstance(head.get("cell"), int) and errors is None:
+            at = head["cell"] if 0 <= head["cell"] < 10_000 else at
+        elif isinstance(head.get("check"), int) and 0 <= head["check"] < checks:
+            number = head["check"]
+            twice = number in ran
+            ran[number] = ("twice", b"") if twice else (str(head.get("status")), values)
+    return ran, errors, at
 
 
-def _cell_errors(folder: Path) -> list[str]:
-    """What the notebook's own cells said when they failed."""
+def _ended(status: str) -> tuple[str, str]:
+    return ENDED.get(status, CRASHED)
+
+
+def _answer(came: tuple[str, bytes] | None, ended: tuple[str, str], errors: list[str]) -> Answer:
+    """One check's answer, from what came for it or from how the process ended."""
+    if came is None:
+        because = f" ({errors[0]})" if errors else ""
+        return Answer(ended[0], ended[1] + because)
+    status, data = came
+    if status == "twice":
+        return Answer("invalid", "it was answered twice")
+    if status != "ended" or not data:
+        return Answer(*_ended(status))
     try:
-        errors = json.loads((folder / "cells.json").read_text(encoding="utf-8"))
-        return [str(error) for error in errors]
-    except (OSError, ValueError, TypeError):
-        return []
-
-
-def _answer(folder: Path, index: int, status: str, errors: list[str]) -> Answer:
-    """Read one answer; whatever the other process wrote, this ends in an Answer."""
-    own = folder / f"status-{index}"
-    if own.exists():
-        status = own.read_text(encoding="utf-8")[:10]
-    if not (folder / f"values-{index}.json").exists():
-        return _without_values(status)
-    try:
-        result = plain.load(folder / f"values-{index}")
+        result = plain.loads(data)
         if "values" in result:
             return Answer("values", result["values"])
         if "missing" in result:
             because = f" (a cell failed: {errors[0]})" if errors else ""
             return Answer("invalid", f"`{result['missing']}` is not defined{because}")
-        return Answer("crash" if "memory" in result else "fail", str(result["error"]))
+        if result["memory"] is True:
+            return Answer("out of memory", f"it needs too much memory: {result['error']}")
+        return Answer("fail", str(result["error"]))
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
         return Answer("invalid", str(problem))
 
 
-def _without_values(status: str) -> Answer:
-    if status == "timeout":
-        return Answer("timeout", "it takes too long: does a loop never end?")
-    return Answer("crash", "the process ended without an answer")
-
-
-def _verdict(task: str, most: float, rows: list[tuple[Check, Answer, Answer]]) -> Verdict:
+def _verdict(
+    task: str, most: float, worth: float, rows: list[tuple[Check, Answer, Answer]]
+) -> Verdict:
+    """The points of one task: `most` by the lab's own checks, `worth` in this term."""
     points, messages, statuses = 0.0, [], []
     for check, answer, expected in rows:
         status, what = _judge_one(check, answer, expected)
@@ -166,9 +248,10 @@ def _verdict(task: str, most: float, rows: list[tuple[Check, Answer, Answer]]) -
         statuses.append(status)
         messages.append(_sentence(task, check, what))
     if not statuses:
-        return Verdict(task, points, most, "pass", "")
+        return Verdict(task, worth, worth, "pass", "")
     status = "partial" if points else min(statuses, key=WORST.index)
-    return Verdict(task, points, most, status, messages[0])
+    scaled = round(points * worth / most, 4) if most else 0.0
+    return Verdict(task, scaled, worth, status, messages[0], tuple(messages))
 
 
 def _judge_one(check: Check, answer: Answer, expected: Answer) -> tuple[str, str]:

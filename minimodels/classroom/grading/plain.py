@@ -1,39 +1,53 @@
-"""Plain data between the judge and the process with a student's code: JSON and arrays, no pickle.
+"""Plain data between the judge and a student's code: JSON and arrays, never pickle.
 
-A value becomes a tree for JSON in which each array is `{"__array__": name}`, and an .npz file.
+A value becomes a tree for JSON in which each array is `{"__array__": name}`, and an .npz archive:
+8 bytes for the length of the JSON, the JSON, the archive.
 """
 
+import io
 import json
+import struct
 import zipfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 MOST = 256 * 2**20  # bytes that a reader unpacks
+LENGTH = struct.Struct(">Q")
 
 
-def save(path: Path, value: Any) -> None:
-    """Write `value` to path.json and path.npz; TypeError if it holds anything but plain data."""
+def dumps(value: Any) -> bytes:
+    """`value` as bytes; TypeError if it holds anything but plain data."""
     arrays: dict[str, np.ndarray] = {}
-    tree = _pack(value, arrays)
-    np.savez(path.with_suffix(".npz"), **arrays)
-    path.with_suffix(".json").write_text(json.dumps(tree), encoding="utf-8")  # last: it is complete
+    tree = json.dumps(_pack(value, arrays)).encode("utf-8")
+    archive = io.BytesIO()
+    if arrays:
+        np.savez(archive, **arrays)
+    return LENGTH.pack(len(tree)) + tree + archive.getvalue()
 
 
-def load(path: Path) -> Any:
-    """Read what `save` wrote; ValueError if it is too large or no plain data."""
+def loads(data: bytes) -> Any:
+    """The value in bytes that `dumps` made; ValueError if they are too large or no plain data."""
     try:
-        with zipfile.ZipFile(path.with_suffix(".npz")) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MOST:
-                raise ValueError(f"more than {MOST >> 20} MB of values")
-        if path.with_suffix(".json").stat().st_size > MOST:
+        if len(data) > MOST:
             raise ValueError(f"more than {MOST >> 20} MB of values")
-        with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
-            named = {name: arrays[name] for name in arrays.files}
-        return _unpack(json.loads(path.with_suffix(".json").read_text(encoding="utf-8")), named)
-    except (OSError, KeyError, TypeError, RecursionError, zipfile.BadZipFile) as problem:
+        (length,) = LENGTH.unpack_from(data)
+        start = LENGTH.size + length
+        tree = json.loads(data[LENGTH.size : start].decode("utf-8"))
+        return _unpack(tree, _arrays(data[start:]))
+    except (KeyError, TypeError, RecursionError, MemoryError, EOFError, zipfile.BadZipFile,
+            struct.error, NotImplementedError, OSError) as problem:  # fmt: skip
         raise ValueError(f"unreadable values ({type(problem).__name__})") from problem
+
+
+def _arrays(data: bytes) -> dict[str, np.ndarray]:
+    if not data:
+        return {}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > MOST:
+            raise ValueError(f"more than {MOST >> 20} MB of values")
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
 
 
 def _pack(value: Any, arrays: dict[str, np.ndarray]) -> Any:
