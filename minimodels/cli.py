@@ -74,12 +74,156 @@ def start(
     name: Annotated[str, typer.Argument(help="name of a lab, as attention")] = "",
 ) -> None:
     """Copy a lab into work/, where you solve it; without a name, list the labs."""
-    from minimodels.classroom.student import start
+    from minimodels.classroom.student import copies, start
 
     if name:
         print(f"work on {start.start(name)}")
+        if due := copies.due(copies.short(name)):
+            print(due)
     else:
         print("\n".join(start.labs()))
+
+
+@app.command(**example("check attention"))
+def check(
+    name: Annotated[str, typer.Argument(help="name of a lab that you started")],
+    as_json: Json = False,
+) -> None:
+    """Run the visible checks of your lab in a clean process, as the grader would."""
+    from minimodels.classroom.student.check import check
+
+    report = check(name, tell=(lambda line: None) if as_json else _now)
+    print(json.dumps(report.table(), indent=2) if as_json else report.closing())
+    raise typer.Exit(0 if report.all_passed else 1)
+
+
+@app.command(**example("submit attention"))
+def submit(
+    name: Annotated[str, typer.Argument(help="name of a lab that you started")] = "",
+    verify: Annotated[str, typer.Option(help="a zip: does its receipt fit its notebook?")] = "",
+) -> None:
+    """Try your lab, pack it into work/submitted/, and print a receipt."""
+    from minimodels.classroom.student import copies, submit
+
+    if verify:
+        print(submit.words(submit.verify(verify)))
+        return
+    if not name:
+        raise UserError("submit needs the name of a lab: `minimodels start` lists them.")
+    path, receipt = submit.submit(name, tell=_now)
+    print(submit.words(receipt))
+    print(f"hand in this file: {path}")
+    if due := copies.due(receipt.lab):
+        print(due)
+
+
+@app.command(**example("update attention"))
+def update(
+    name: Annotated[str, typer.Argument(help="name of a lab; all you started if none")] = "",
+) -> None:
+    """Put a newer release of a lab beside your copy, with your answers in it."""
+    from minimodels.classroom.student import update
+
+    for done in update.update(name):
+        print(update.words(done))
+
+
+@app.command(**example("solution attention"))
+def solution(name: Annotated[str, typer.Argument(help="name of a lab")]) -> None:
+    """Open the solution of a lab that you passed, or tried five times."""
+    from minimodels.classroom.student import solution
+
+    opened = solution.solution(name)
+    print(f"read {opened.path}")
+    if opened.new:
+        print(solution.HONOR)
+
+
+@app.command(**example("progress"))
+def progress(as_json: Json = False) -> None:
+    """Show which chapters have run, which labs are passed, and what comes next."""
+    from dataclasses import asdict
+
+    from minimodels.classroom.student import progress
+
+    if as_json:
+        print(json.dumps([asdict(row) for row in progress.rows()], indent=2))
+    else:
+        progress.show()
+
+
+def _now(line: str) -> None:
+    """Print a line at once, into a pipe too."""
+    print(line, flush=True)
+
+
+@app.command(**example("release cohort.toml --out bundles"))
+def release(
+    cohort: Annotated[str, typer.Argument(help="the term's cohort.toml")] = "",
+    out: Annotated[str, typer.Option(help="folder for the zip")] = ".",
+    unpacked: Annotated[bool, typer.Option("--unpacked", help="write a folder as well")] = False,
+    show: Annotated[bool, typer.Option("--example", help="print a cohort.toml, no more")] = False,
+) -> None:
+    """Make what the students of a term get: chosen labs and dates, no answers, checks or tests."""
+    from minimodels.classroom import bundle
+
+    if show:
+        print(bundle.EXAMPLE, end="")
+    elif cohort:
+        bundle.main(cohort, out, unpacked)
+    else:
+        raise UserError("name the cohort.toml: `minimodels release --example` prints one.")
+
+
+@app.command(**example("grade submissions.zip --cohort cohort.toml --out grades"))
+def grade(
+    place: Annotated[str, typer.Argument(help="folder, Canvas or Moodle zip, nbgrader exchange")],
+    out: Annotated[str, typer.Option(help="folder for grades, feedback and reports")] = "grades",
+    cohort: Annotated[str, typer.Option(help="the term's cohort.toml")] = "",
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="where it runs")] = "local",
+    jobs: Annotated[int, typer.Option(min=0, help="how many at once; 0: one a core")] = 0,
+    address: Annotated[str, typer.Option(help="of a running Ray cluster")] = "",
+    without_sandbox: Annotated[str, typer.Option(help="a sentence; say any word to see it")] = "",
+) -> None:
+    """Grade what students handed in, each in a sandbox, and write grades, feedback, reports."""
+    from minimodels.classroom.grading import command
+
+    command.main(place, out, cohort, engine, jobs, address, without_sandbox)
+
+
+grades = typer.Typer(help="What a lecturer does with grades.", no_args_is_help=True,
+                     **example("grades export grades --anonymous study"))  # fmt: skip
+app.add_typer(grades, name="grades")
+
+
+@grades.command("export", **example("grades export grades --anonymous study"))
+def grades_export(
+    folder: Annotated[str, typer.Argument(help="folder that `minimodels grade` wrote")],
+    anonymous: Annotated[str, typer.Option(help="new folder for a copy without names")],
+) -> None:
+    """Copy grades, what the judge said, and answers, with pseudonyms in the place of names."""
+    from pathlib import Path
+
+    from minimodels.classroom.grading.anonymous import export
+
+    print(f"wrote {export(Path(folder), Path(anonymous))}: look through it before you share it")
+
+
+@grades.command("delete", **example('grades delete grades "Jane Doe"'))
+def grades_delete(
+    folder: Annotated[str, typer.Argument(help="folder that `minimodels grade` wrote")],
+    student: Annotated[str, typer.Argument(help="the full name, as grades.csv has it")],
+) -> None:
+    """Remove all data of one student; exit code 1 if the name still stands in a file."""
+    from pathlib import Path
+
+    from minimodels.classroom.grading.forget import delete
+
+    done = delete(Path(folder), student)
+    print("\n".join(f"removed {name}" for name in done.removed))
+    print("\n".join(f"STILL NAMED in {name}: look at it" for name in done.left))
+    print("out of reach: " + "; ".join(done.out_of_reach))
+    raise typer.Exit(1 if done.left else 0)
 
 
 @app.command(**example("lifecycle --size tiny"))

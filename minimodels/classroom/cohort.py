@@ -68,13 +68,13 @@ def read(path: str | Path) -> Cohort:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path} is missing: `minimodels release --help` shows one.") from None
+        raise UserError(f"{path} is missing: `minimodels release --example` shows one.") from None
     except (OSError, ValueError) as problem:
         raise UserError(f"{path} cannot be read ({problem}): write it as TOML.") from None
     try:
         return _cohort(table)
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
-        raise UserError(f"{path}: {problem}: see `minimodels release --help`.") from None
+        raise UserError(f"{path}: {problem}: see `minimodels release --example`.") from None
 
 
 def _cohort(table: dict) -> Cohort:

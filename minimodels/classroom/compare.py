@@ -3,6 +3,7 @@
 Used by the judge, and by the checks that a student sees in the notebook.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,8 @@ def _arrays(got: Any, expected: np.ndarray, rtol: float, atol: float) -> str:
     with np.errstate(invalid="ignore"):
         error = np.abs(got - expected)
         wrong = error > atol + rtol * np.abs(expected)
+    endless = np.isfinite(got) & ~np.isfinite(expected)  # else 0 is within inf of inf
+    wrong, error = wrong | endless, np.where(endless, np.inf, error)
     if not wrong.any():
         return ""
     worst = np.unravel_index(np.nanargmax(np.where(wrong, error, -1)), error.shape)
@@ -102,9 +105,15 @@ def _numbers(got: float, expected: float, rtol: float, atol: float) -> str:
         return f"it is {_kind(got)} and must be {_kind(expected)}"
     if isinstance(expected, int):
         return "" if got == expected else f"it is too {'small' if got < expected else 'large'}"
-    if got == expected or abs(got - expected) <= atol + rtol * abs(expected):
+    if got == expected or (got != got and expected != expected):
         return ""
-    return f"the number is off by {abs(got - expected):.2g}"
+    try:
+        error = abs(float(got) - expected)
+    except OverflowError:
+        return "the number is far too large"
+    if error <= atol + rtol * abs(expected) < math.inf:
+        return ""
+    return f"the number is off by {error:.2g}"
 
 
 def _kind(value: Any) -> str:

@@ -77,12 +77,17 @@ class Lab:
     alternatives: tuple[Alternative, ...] = ()
     forbidden: tuple[str, ...] = ()
     seconds: float = 20.0  # for the cells, and for each check
+    survivors: Mapping[str, str] = field(default_factory=dict)  # see mutation.py: name -> reason
     path: Path = field(default=Path(), compare=False)
 
     def points(self) -> dict[str, float]:
-        """The points of each task, from the master's grade cells, in their order."""
+        """The points of each task that checks decide, from the master's grade cells, in order.
+
+        A grade cell that is also the answer is left out: a person marks it, see grading/tasks.py.
+        """
         cells = (cell["metadata"].get("nbgrader", {}) for cell in self.master["cells"])
-        return {cell["grade_id"]: float(cell["points"]) for cell in cells if cell.get("grade")}
+        return {cell["grade_id"]: float(cell["points"]) for cell in cells
+                if cell.get("grade") and not cell.get("solution")}  # fmt: skip
 
 
 def load(path: str | Path) -> Lab:
@@ -97,6 +102,7 @@ def load(path: str | Path) -> Lab:
         alternatives=tuple(getattr(checks, "ALTERNATIVES", ())),
         forbidden=tuple(getattr(checks, "FORBIDDEN", ())),
         seconds=getattr(checks, "SECONDS", 20.0),
+        survivors=dict(getattr(checks, "SURVIVORS", {})),
         path=path,
     )
     _fits(lab)

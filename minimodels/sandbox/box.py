@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from minimodels.errors import UserError
+from minimodels.sandbox import calls
 from minimodels.sandbox.limits import Limits
 
 ENTER = Path(__file__).with_name("enter.py")
@@ -20,6 +22,7 @@ ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "TMPDIR":
                "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1",
                "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
                "PYTHONPATH": str(PACKAGE.parent)}  # fmt: skip
+SERVER = ("--cap-add", "CAP_KILL", "--cap-add", "CAP_SYS_PTRACE")  # to watch its children's memory
 NONE = "none"
 REFUSED = ("there is no way to run untrusted code safely here: install bubblewrap (Debian: "
            "`make system`), or use a Linux that allows user namespaces.")  # fmt: skip
@@ -39,7 +42,7 @@ def command(argv: list[str], box: Box, limits: Limits | None, engine: str) -> li
     """`argv` in a box. Without `limits` it keeps the right to change its user: our own servers."""
     drop = limits.of_a_process() if limits else None
     root = None if engine == "bubblewrap" else _root(box)
-    spec = json.dumps({"root": root, "drop": drop})
+    spec = json.dumps({"root": root, "drop": drop, "filter": calls.program().hex()})
     inner = [sys.executable, "-I", "-S", str(ENTER), spec, *argv]
     if engine == "bubblewrap":
         return [*_bubblewrap(box, limits is None), "--", *inner]
@@ -64,7 +67,9 @@ def engine() -> str:
 
 def works(name: str) -> bool:
     """Whether this machine lets one way of making a box start a program."""
-    if sys.platform != "linux" or (name == "bubblewrap" and not shutil.which("bwrap")):
+    if sys.platform != "linux" or platform.machine() not in calls.MACHINES:
+        return False
+    if name == "bubblewrap" and not shutil.which("bwrap"):
         return False
     box = Box()
     argv = command([sys.executable, "-c", "print('in')"], box, Limits(), name)
@@ -106,7 +111,10 @@ def _bubblewrap(box: Box, server: bool) -> list[str]:
         words += ["--unshare-user"]
     else:  # root needs no user namespace, and keeps what it takes to become somebody else
         words += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-        words += ["--cap-add", "CAP_SETPCAP", *(["--cap-add", "CAP_KILL"] if server else [])]
+        words += ["--cap-add", "CAP_SETPCAP", *(SERVER if server else ())]
+    words += ["--proc", "/proc", "--dev", "/dev"]
+    for place in ("/tmp", "/dev/shm"):
+        words += ["--perms", "1777", "--size", str(box.scratch), "--tmpfs", place]
     for folder in _above(_shown(box)):
         words += ["--perms", "0755", "--dir", folder]  # else nobody but root may pass
     for path in _shown(box):
@@ -115,9 +123,8 @@ def _bubblewrap(box: Box, server: bool) -> list[str]:
         words += ["--symlink", target, path]
     for path in _hidden(box):
         words += ["--tmpfs", path] if os.path.isdir(path) else ["--ro-bind", "/dev/null", path]
-    words += ["--proc", "/proc", "--dev", "/dev"]
-    for place in ("/tmp", "/dev/shm"):
-        words += ["--perms", "1777", "--size", str(box.scratch), "--tmpfs", place]
+    for path in ("/", "/dev", *filter(os.path.isdir, _hidden(box))):
+        words += ["--remount-ro", path]  # else who is not root owns them, and may fill them
     return [*words, "--chdir", "/tmp"]
 
 

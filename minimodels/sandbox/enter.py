@@ -2,7 +2,7 @@
 
 As a script it ends by becoming the program that is to be confined:
 
-    python -I -S enter.py '{"root": …, "drop": …}' PROGRAM ARGUMENT…
+    python -I -S enter.py '{"root": …, "drop": …, "filter": …}' PROGRAM ARGUMENT…
 
 and `confine` does the same to a fork of a running process. Everything goes through system calls
 by ctypes, and this file imports nothing of the package, so that it starts in 20 ms.
@@ -23,37 +23,40 @@ NEW_MOUNTS, NEW_UTS, NEW_IPC = 0x00020000, 0x04000000, 0x08000000
 NEW_USER, NEW_PIDS, NEW_NET = 0x10000000, 0x20000000, 0x40000000
 READ_ONLY, NO_SUID, NO_DEVICES, REMOUNT, BIND = 1, 2, 4, 32, 4096
 RECURSIVE, PRIVATE, DETACH = 16384, 1 << 18, 2
-DEATH_SIGNAL, DUMPABLE, DROP_BOUND, NO_NEW_RIGHTS = 1, 4, 24, 38
+DEATH_SIGNAL, DUMPABLE, FILTER, DROP_BOUND, NO_NEW_RIGHTS = 1, 4, 22, 24, 38
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 DEVICES = ("null", "zero", "full", "random", "urandom")
 FIRST_USER, USERS = 60_000, 5_000  # ids that nobody has: limits on processes count by id
 
 
-def confine(limits: dict, scratch: int) -> None:
+def confine(limits: dict, scratch: int, program: bytes, hide: list[str]) -> None:
     """Shut the calling process into namespaces of its own; it goes on as their process 1.
 
     Network, other processes and their memory are out of reach; /tmp and /dev/shm are its own,
-    `scratch` bytes each, and end with it; /proc is empty. What calls this waits in the parent for
-    the same exit status. OSError where the kernel does not allow it.
+    `scratch` bytes each, and end with it; /proc and what `hide` names are empty; `program` filters
+    its system calls, see calls.py. What calls this waits in the parent for the same exit status.
+    OSError where the kernel does not allow it.
     """
     _other_user()
     _call("prctl", DUMPABLE, 1, 0, 0, 0)
     _own_user_namespace(1000)
     _call("unshare", NEW_MOUNTS | NEW_PIDS | NEW_NET | NEW_IPC | NEW_UTS)
     _call("mount", None, b"/", None, RECURSIVE | PRIVATE, None)
+    for path in hide:
+        _hide(path)
     for place in ("/tmp", "/dev/shm"):
         if os.path.isdir(place):
-            _tmpfs(place, scratch)
+            _cover(place, scratch)
     _loopback_up()
     data = _private_bytes()
     _tmpfs("/proc", 4096, READ_ONLY)
     _stand_by_for(os.fork())
     os.setsid()  # out of reach of what it does to its process group
     os.chdir("/tmp")
-    drop({**limits, "data": data + limits["memory"]})
+    drop({**limits, "data": data + limits["memory"]}, program)
 
 
-def drop(limits: dict) -> None:
+def drop(limits: dict, program: bytes) -> None:
     """Give up all capabilities for good and take limits; ends with the process that started it."""
     _call("prctl", DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
     for capability in range(64):
@@ -63,7 +66,6 @@ def drop(limits: dict) -> None:
             break  # no such capability, or none to drop
     header, nothing = struct.pack("<Ii", 0x20080522, 0), bytes(24)
     _call("capset", header, nothing)
-    _call("prctl", NO_NEW_RIGHTS, 1, 0, 0, 0)
     kinds = {"cpu": resource.RLIMIT_CPU, "data": resource.RLIMIT_DATA, "core": resource.RLIMIT_CORE,
              "file": resource.RLIMIT_FSIZE, "processes": resource.RLIMIT_NPROC,
              "files": resource.RLIMIT_NOFILE}  # fmt: skip
@@ -71,6 +73,15 @@ def drop(limits: dict) -> None:
         if name in limits:
             most = int(limits[name])
             resource.setrlimit(kind, (most, most))
+    refuse(program)
+
+
+def refuse(program: bytes) -> None:
+    """Filter the system calls of this process and its children from now on; see calls.py."""
+    code = ctypes.create_string_buffer(program, len(program))
+    head = struct.pack("HP", len(program) // 8, ctypes.addressof(code))
+    _call("prctl", NO_NEW_RIGHTS, 1, 0, 0, 0)
+    _call("prctl", FILTER, 2, head, 0, 0)
 
 
 def build(root: dict) -> None:
@@ -84,17 +95,19 @@ def build(root: dict) -> None:
     _call("unshare", NEW_MOUNTS | NEW_PIDS | NEW_NET | NEW_IPC | NEW_UTS)
     _call("mount", None, b"/", None, RECURSIVE | PRIVATE, None)
     base = "/tmp"
+    shown = {path: os.open(path, os.O_PATH) for path in root["show"]}  # some may lie in /tmp
     _tmpfs(base, 1 << 20)
-    for path in root["show"]:
-        _show(path, base + path)
-    for path in root["hide"]:
-        _hide(base + path)
-    for path, target in root["links"].items():
-        os.symlink(target, base + path)
     _devices(base)
     for place in ("/tmp", "/dev/shm"):
         os.makedirs(base + place, exist_ok=True)
         _tmpfs(base + place, root["scratch"])
+    for path, handle in shown.items():
+        _show(handle, base + path)
+        os.close(handle)
+    for path in root["hide"]:
+        _hide(base + path)
+    for path, target in root["links"].items():
+        os.symlink(target, base + path)
     _loopback_up()
     os.makedirs(base + "/proc", exist_ok=True)
     _stand_by_for(os.fork())
@@ -111,7 +124,8 @@ def main() -> None:
         _loopback_up()
     if spec["drop"]:
         _other_user()
-        drop({**spec["drop"], "data": _private_bytes() + spec["drop"]["memory"]})
+        limits = {**spec["drop"], "data": _private_bytes() + spec["drop"]["memory"]}
+        drop(limits, bytes.fromhex(spec["filter"]))
     os.chdir("/tmp")
     os.execvp(sys.argv[2], sys.argv[2:])
 
@@ -147,16 +161,41 @@ def _stand_by_for(pid: int) -> None:
     os._exit(code if code >= 0 else 128 - code)
 
 
-def _show(path: str, target: str) -> None:
-    """Bind a file or folder at the same place of the new root, for reading only."""
+def _show(handle: int, target: str) -> None:
+    """Bind an open file or folder, with all that is mounted below it, for reading only."""
+    _bind(handle, target)
+    for place in _mounts(target):
+        kept = os.statvfs(place).f_flag & ~READ_ONLY & 0x40F
+        flags = BIND | REMOUNT | READ_ONLY | NO_SUID | kept
+        _call("mount", None, place.encode(), None, flags, None)
+
+
+def _bind(handle: int, target: str) -> None:
+    path = f"/proc/self/fd/{handle}"
     if os.path.isdir(path):
         os.makedirs(target, exist_ok=True)
     else:
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        open(target, "a").close()
+        open(target, "ab").close()
     _call("mount", path.encode(), target.encode(), None, BIND | RECURSIVE, None)
-    flags = BIND | REMOUNT | READ_ONLY | NO_SUID | os.statvfs(target).f_flag & ~READ_ONLY & 0x40F
-    _call("mount", None, target.encode(), None, flags, None)
+
+
+def _mounts(place: str) -> list[str]:
+    """What is mounted at a path and below it; the kernel writes a space as \\040."""
+    with open("/proc/self/mountinfo", "rb") as file:
+        fields = [line.split()[4].decode("unicode_escape") for line in file]
+    paths = [each.encode("latin-1").decode("utf-8", "surrogateescape") for each in fields]
+    return [each for each in dict.fromkeys(paths) if f"{each}/".startswith(f"{place}/")]
+
+
+def _cover(place: str, size: int) -> None:
+    """An empty folder over one, but for what is mounted below it: a Python in /tmp, say."""
+    below = [path for path in _mounts(place) if path != place]
+    handles = {path: os.open(path, os.O_PATH) for path in below}
+    _tmpfs(place, size)
+    for path, handle in handles.items():
+        _bind(handle, path)
+        os.close(handle)
 
 
 def _hide(target: str) -> None:
@@ -169,7 +208,7 @@ def _hide(target: str) -> None:
 def _devices(base: str) -> None:
     os.makedirs(base + "/dev", exist_ok=True)
     for name in DEVICES:
-        open(f"{base}/dev/{name}", "a").close()
+        open(f"{base}/dev/{name}", "ab").close()
         _call("mount", f"/dev/{name}".encode(), f"{base}/dev/{name}".encode(), None, BIND, None)
 
 

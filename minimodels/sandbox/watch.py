@@ -66,13 +66,20 @@ class Watch:
 
 
 def _resident(process: psutil.Process) -> int:
-    with contextlib.suppress(psutil.Error):
-        memory = process.memory_info()
-        return memory.rss - memory.shared
-    return 0
+    """Private memory and memory shared with others, without files; forks count it once each."""
+    return _sum(f"/proc/{process.pid}/status", "RssAnon", "RssShmem")
 
 
 def _own(process: psutil.Process) -> int:
-    with contextlib.suppress(psutil.Error):
-        return process.memory_full_info().uss
-    return _resident(process)
+    """The same, where what several share is divided by their number."""
+    return _sum(f"/proc/{process.pid}/smaps_rollup", "Pss_Anon", "Pss_Shmem") or _resident(process)
+
+
+def _sum(place: str, *names: str) -> int:
+    """Bytes that a file of /proc names in kB; 0 if the process is gone, or not ours to look at."""
+    try:
+        with open(place, encoding="utf-8") as file:
+            lines = [line.split() for line in file]
+    except OSError:
+        return 0
+    return sum(int(words[1]) for words in lines if words and words[0][:-1] in names) * 1024

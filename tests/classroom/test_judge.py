@@ -148,6 +148,12 @@ def test_magics_do_not_stop_a_notebook(judge, lab):
         (np.array([[0.0, 0], [0, 3]]), np.zeros((2, 2)),
          "values differ from row 1 on (largest error 3 at [1, 1])"),
         (3.0, np.zeros(2), "it is a float and must be a tensor or array of shape (2,)"),
+        (np.zeros(2), np.array([0, -np.inf]), "values differ (largest error inf at [1])"),
+        (np.zeros(2), np.array([np.nan, np.nan]), "values differ"),
+        (np.array([1, np.inf]), np.array([1, np.inf]), ""),
+        (0.0, float("inf"), "off by inf"),
+        (float("nan"), float("nan"), ""),
+        (10**400, 1.0, "far too large"),
     ],
 )  # fmt: skip
 def test_differences_are_named_without_the_answer(got, expected, says):
@@ -193,7 +199,14 @@ def test_what_is_no_plain_data_is_refused(data):
 
 def test_too_much_data_is_refused_before_it_is_unpacked(monkeypatch):
     data = packed({"__array__": "a0"}, a0=np.zeros(100_000))
-    assert len(data) < 10_000 and len(plain.loads(data)) == 100_000
+    assert len(data) < 10_000
+    with pytest.raises(ValueError, match="more values than there is data"):
+        plain.loads(data)  # what is compressed was not written by `dumps`
+    data = plain.dumps(np.zeros(100_000))
+    assert len(plain.loads(data)) == 100_000
     monkeypatch.setattr(plain, "MOST", 10_000)
     with pytest.raises(ValueError, match="more than"):
         plain.loads(data)
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="more than"):
+        plain.loads(plain.dumps(["x"] * (plain.TREE // 4)))

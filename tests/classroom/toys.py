@@ -5,6 +5,7 @@ from pathlib import Path
 
 from minimodels.classroom.normalize import dumps, normalize
 
+ROOT = str(Path(__file__).resolve().parents[2])  # where the package is
 SETUP = "import torch\nimport math"
 MEAN = """\
 def masked_mean(x, mask):

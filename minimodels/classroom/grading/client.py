@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from minimodels.errors import UserError
 from minimodels.sandbox import Box, Limits, box
 
 START = 60.0  # seconds that a server may take to load torch
+MESSAGES, HEAD = 2_000, 65_536  # that are read of one process, and bytes of each without values
 SLACK = 10.0  # seconds beyond the limit after which a server counts as hung
 
 
@@ -43,7 +45,7 @@ class Server:
             self.close()
             raise UserError(box.REFUSED)
 
-    def ask(self, request: bytes, limits: Limits) -> tuple[str, list[tuple[dict, bytes]], int]:
+    def ask(self, request: bytes, limits: Limits) -> tuple[str, Iterable[tuple[dict, bytes]], int]:
         """(how it ended, the messages that came, peak bytes); "gone" if the server is lost."""
         end = time.monotonic() + limits.seconds + SLACK
         theirs_in, ours_out = os.pipe()
@@ -66,7 +68,7 @@ class Server:
         finally:
             exchange.close()
         status = "too much output" if exchange.full else reply.get("status", "gone")
-        return status, list(messages(data)), reply.get("peak", 0)
+        return status, messages(data), reply.get("peak", 0)
 
     def close(self) -> None:
         """End the server; a child of it ends with it."""
@@ -148,20 +150,22 @@ class _Exchange:
         self.open.discard(handle)
 
 
-def messages(data: bytes):
+def messages(data: bytes) -> Iterator[tuple[dict, bytes]]:
     """The whole messages in a stream: (head, bytes); it ends at the first that is none."""
     at = 0
-    while at + plain.LENGTH.size <= len(data):
+    for _ in range(MESSAGES):
+        if at + plain.LENGTH.size > len(data):
+            return
         (length,) = plain.LENGTH.unpack_from(data, at)
         start = at + plain.LENGTH.size + length
-        if start > len(data):
+        if length > HEAD or start > len(data):
             return
         try:
             head = plain.loads(data[at + plain.LENGTH.size : start])
-            count = int(head["bytes"])
-        except (ValueError, KeyError, TypeError):
+        except ValueError:
             return
-        if count < 0 or start + count > len(data):
+        count = head.get("bytes") if isinstance(head, dict) else None
+        if not isinstance(count, int) or count < 0 or start + count > len(data):
             return
         yield head, data[start : start + count]
         at = start + count

@@ -11,7 +11,7 @@ import inspect
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ from minimodels.classroom.lab import Check, Lab
 from minimodels.classroom.normalize import Notebook, dumps
 from minimodels.errors import UserError
 from minimodels.sandbox import Limits, engine
-from minimodels.sandbox.limits import MB
 
 WORST = ("timeout", "out of memory", "crash", "invalid", "fail")  # what a task without points is
 ROUNDS = 4  # times that a notebook runs again without a cell that ended it
@@ -87,33 +86,27 @@ class Judge:
         return self
 
     def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the server, if there is one; the next question starts another."""
         if self._server:
             self._server.close()
             self._server = None
 
-    def grade(
-        self, lab: Lab, notebook: Notebook, seed: int = 0, points: Mapping[str, float] | None = None
-    ) -> list[Verdict]:
-        """One Verdict a task, in the order of the lab.
+    def grade(self, lab: Lab, notebook: Notebook, seed: int = 0) -> list[Verdict]:
+        """One Verdict a task, in the order of the lab. `seed` makes the private inputs."""
+        return self.judge(lab, code(lab, notebook), seed)
 
-        `seed` makes the private inputs; `points` are a term's own, by task.
-        """
-        return self.judge(lab, code(lab, notebook), seed, points)
-
-    def judge(
-        self, lab: Lab, cells: list[str], seed: int = 0, points: Mapping[str, float] | None = None
-    ) -> list[Verdict]:
+    def judge(self, lab: Lab, cells: list[str], seed: int = 0) -> list[Verdict]:
         """As `grade`, for cells that `rebuild` has put together."""
         expected = self._expected.of(lab, seed, self.engine)
         answers, _ = self.answers(lab, cells, seed)
         if len(answers) != len(lab.checks):
             raise AssertionError(f"{len(answers)} of {len(lab.checks)} checks were answered")
         rows = list(zip(lab.checks, answers, expected, strict=True))
-        return [
-            _verdict(task, most, (points or {}).get(task, most),
-                     [row for row in rows if row[0].task == task])
-            for task, most in lab.points().items()
-        ]  # fmt: skip
+        return [_verdict(task, most, [row for row in rows if row[0].task == task])
+                for task, most in lab.points().items()]  # fmt: skip
 
     def answers(self, lab: Lab, cells: list[str], seed: int) -> tuple[list[Answer], int]:
         """Have cells run with every check of a lab: (one Answer a check, peak bytes).
@@ -124,7 +117,7 @@ class Judge:
         cells, lost = list(cells), []
         for _ in range(ROUNDS):
             status, heard, peak = self._ask(lab, cells, seed)
-            ran, errors, at = _heard(heard, len(lab.checks))
+            ran, errors, at = _heard(heard, len(lab.checks), len(cells))
             if errors is not None or at is None or not cells[at]:
                 break
             lost.append(f"cell {at + 1} ended everything: {_ended(status)[1]}")
@@ -135,16 +128,20 @@ class Judge:
 
     def _ask(self, lab: Lab, cells: list[str], seed: int):
         hidden = (*withheld(lab.forbidden), *_private(lab))
-        if self._server and self._hidden != hidden:
-            self._server.close()
-            self._server = None
+        if self._hidden != hidden:
+            self.close()
+        limits, request = Limits(seconds=4 * lab.seconds), _request(lab, cells, seed)
+        reply = self._once(hidden, request, limits)
+        if reply[0] == "gone":  # the server may have ended for reasons that are not this notebook's
+            reply = self._once(hidden, request, limits)
+        return reply
+
+    def _once(self, hidden: tuple[Path, ...], request: bytes, limits: Limits):
         if not self._server:
             self._server, self._hidden = Server(hidden, self.engine), hidden
-        limits = Limits(seconds=4 * lab.seconds, scratch=256 * MB)
-        reply = self._server.ask(_request(lab, cells, seed), limits)
-        if reply[0] == "gone":
-            self._server.close()
-            self._server = None
+        reply = self._server.ask(request, limits)
+        if reply[0] in ("gone", "too much output"):  # a late `stop` would meet the next notebook
+            self.close()
         return reply
 
 
@@ -191,20 +188,26 @@ def _driver(call: Callable) -> dict[str, str]:
     return {"name": call.__name__, "source": textwrap.dedent(inspect.getsource(call))}
 
 
-def _heard(heard: list[tuple[dict, bytes]], checks: int):
+def _heard(heard: Iterable[tuple[dict, bytes]], checks: int, cells: int):
     """(what came for each check, errors of the cells or None, the last cell that was begun)."""
     ran: dict[int, tuple[str, bytes]] = {}
     errors, at = None, None
     for head, values in heard:
         if isinstance(head.get("errors"), list):
-            errors = [str(each)[:500] for each in head["errors"][:20]]
+            errors = [_words(each) for each in head["errors"][:20]]
         elif isinstance(head.get("cell"), int) and errors is None:
-            at = head["cell"] if 0 <= head["cell"] < 10_000 else at
+            at = head["cell"] if 0 <= head["cell"] < cells else at
         elif isinstance(head.get("check"), int) and 0 <= head["check"] < checks:
             number = head["check"]
             twice = number in ran
             ran[number] = ("twice", b"") if twice else (str(head.get("status")), values)
     return ran, errors, at
+
+
+def _words(thing: Any) -> str:
+    """One line, of a length that a message may have."""
+    text = "".join(each if each.isprintable() else " " for each in str(thing)[:1000])
+    return " ".join(text.split())[:500]
 
 
 def _ended(status: str) -> tuple[str, str]:
@@ -227,18 +230,15 @@ def _answer(came: tuple[str, bytes] | None, ended: tuple[str, str], errors: list
             return Answer("values", result["values"])
         if "missing" in result:
             because = f" (a cell failed: {errors[0]})" if errors else ""
-            return Answer("invalid", f"`{result['missing']}` is not defined{because}")
+            return Answer("invalid", f"`{_words(result['missing'])}` is not defined{because}")
         if result["memory"] is True:
-            return Answer("out of memory", f"it needs too much memory: {result['error']}")
-        return Answer("fail", str(result["error"]))
-    except (ValueError, KeyError, TypeError, AttributeError) as problem:
-        return Answer("invalid", str(problem))
+            return Answer("out of memory", f"it needs too much memory: {_words(result['error'])}")
+        return Answer("fail", _words(result["error"]))
+    except Exception as problem:  # a stranger wrote it, and plain data may be of any form
+        return Answer("invalid", _words(problem))
 
 
-def _verdict(
-    task: str, most: float, worth: float, rows: list[tuple[Check, Answer, Answer]]
-) -> Verdict:
-    """The points of one task: `most` by the lab's own checks, `worth` in this term."""
+def _verdict(task: str, most: float, rows: list[tuple[Check, Answer, Answer]]) -> Verdict:
     points, messages, statuses = 0.0, [], []
     for check, answer, expected in rows:
         status, what = _judge_one(check, answer, expected)
@@ -248,17 +248,16 @@ def _verdict(
         statuses.append(status)
         messages.append(_sentence(task, check, what))
     if not statuses:
-        return Verdict(task, worth, worth, "pass", "")
+        return Verdict(task, points, most, "pass", "")
     status = "partial" if points else min(statuses, key=WORST.index)
-    scaled = round(points * worth / most, 4) if most else 0.0
-    return Verdict(task, scaled, worth, status, messages[0], tuple(messages))
+    return Verdict(task, points, most, status, messages[0], tuple(messages))
 
 
 def _judge_one(check: Check, answer: Answer, expected: Answer) -> tuple[str, str]:
     if answer.status != "values":
         return answer.status, str(answer.value)
     what = difference(answer.value, expected.value, check.rtol, check.atol)
-    return ("fail", what) if what else ("pass", "")
+    return ("fail", _words(what)) if what else ("pass", "")
 
 
 def _sentence(task: str, check: Check, what: str) -> str:

@@ -15,7 +15,9 @@ import socket
 import sys
 from collections.abc import Callable
 
+from minimodels.classroom.grading import plain, seal
 from minimodels.classroom.grading.child import answer
+from minimodels.sandbox import calls
 from minimodels.sandbox.enter import confine
 from minimodels.sandbox.limits import Limits
 from minimodels.sandbox.watch import Watch
@@ -54,10 +56,13 @@ def _become_the_child(control, pipes: list[int], limits: Limits, confined: bool)
         for number, handle in enumerate(above):
             os.dup2(handle, number)
         os.closerange(5, 4096)
+        with open(3, "rb") as request:
+            work = plain.loads(request.read())  # the judge wrote it
+        hide = seal.sources(work["forbidden"])
         if confined:
-            confine(limits.of_a_process(), limits.scratch)
-        with open(3, "rb") as request, open(4, "wb") as out:
-            answer(request, out)
+            confine(limits.of_a_process(), limits.scratch, calls.program(), hide)
+        with open(4, "wb") as out:
+            answer(work, out)
         code = 0
     finally:
         os._exit(code)
@@ -68,7 +73,7 @@ def _can_confine() -> bool:
     pid = os.fork()
     if pid == 0:
         try:
-            confine(Limits().of_a_process(), Limits.scratch)
+            confine(Limits().of_a_process(), Limits.scratch, calls.program(), [])
             os._exit(0)
         except OSError:
             os._exit(1)

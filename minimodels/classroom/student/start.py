@@ -1,41 +1,53 @@
 """`minimodels start NAME`: copy a lab into work/, where nothing ever overwrites it."""
 
-import difflib
 from pathlib import Path
 
 from minimodels import files
+from minimodels.classroom.normalize import read
+from minimodels.classroom.student import copies, memory
 from minimodels.errors import UserError
 
 
 def labs() -> list[str]:
     """The names of the labs there are, as `start` takes them."""
-    return sorted(_labs())
+    return sorted(copies.labs())
 
 
 def start(name: str) -> Path:
     """Copy lab `name` and the files beside it into work/, and return the notebook to open."""
-    known = _labs()
-    short = name.rsplit("/", 1)[-1].removesuffix(".ipynb").removeprefix("lab_")
-    if short not in known:
-        near = difflib.get_close_matches(short, known, n=1) or sorted(known)
-        raise UserError(f"there is no lab {name!r}: choose {' or '.join(near)}.")
-    lab = known[short]
-    target = files.repository() / "work" / lab.parent.name / lab.name
+    lab = copies.find(name)
+    target = copies.plain(lab)
     if target.exists():
         raise UserError(f"{target} is already there: go on with it, or move it away to begin anew.")
-    _copy(lab, target)
-    for beside in lab.parent.rglob("*"):
-        copy = target.parent / beside.relative_to(lab.parent)
-        if beside.is_file() and beside.suffix != ".ipynb" and not copy.exists():
-            _copy(beside, copy)
+    keep_as_released(lab)
+    copy_beside(lab)
+    copy(lab, target)
+    memory.started(copies.short(lab))
     return target
 
 
-def _copy(path: Path, target: Path) -> None:
+def keep_as_released(lab: Path) -> None:
+    """Keep a release as it is now; `update` compares with it to find what the student changed."""
+    kept = copies.base(lab, copies.about(read(lab)).get("version", "unknown"))
+    if not kept.exists():
+        copy(lab, kept)
+
+
+def copy_beside(lab: Path) -> list[Path]:
+    """Copy what lies beside a lab and is not there yet; returns what is there and differs."""
+    folder, other = copies.plain(lab).parent, []
+    for beside in sorted(lab.parent.rglob("*")):
+        there = folder / beside.relative_to(lab.parent)
+        if not beside.is_file() or beside.suffix == ".ipynb":
+            continue
+        if not there.exists():
+            copy(beside, there)
+        elif there.read_bytes() != beside.read_bytes():
+            other.append(there)
+    return other
+
+
+def copy(path: Path, target: Path) -> None:
+    """Copy a file; half a copy is never seen."""
     with files.atomic(target, "wb") as file:
         file.write(path.read_bytes())
-
-
-def _labs() -> dict[str, Path]:
-    found = (files.repository() / "labs").glob("*_*/lab_*.ipynb")
-    return {path.stem.removeprefix("lab_"): path for path in found}

@@ -1,0 +1,69 @@
+"""`minimodels grade submissions/ --cohort cohort.toml --out grades`."""
+
+from collections import Counter
+from pathlib import Path
+
+from minimodels import sandbox
+from minimodels.classroom import cohort as cohorts
+from minimodels.classroom.cohort import Cohort
+from minimodels.classroom.grading import batch, outputs, people, regrade
+from minimodels.classroom.grading.batch import Engine, Run
+from minimodels.errors import UserError
+
+TRUST = "I trust everyone who wrote this code"
+LINES = 40  # of a list that is printed
+
+
+def main(
+    place: str, out: str, cohort: str, engine: str, jobs: int, address: str, without_sandbox: str
+) -> None:
+    """Grade, write everything a lecturer needs, and say what changed."""
+    box = _box(without_sandbox)
+    term = cohorts.read(cohort) if cohort else Cohort()
+    beside = Path(cohort).parent if cohort else Path()
+    overrides = people.read_overrides(beside / "overrides.csv")
+    groups = people.read_groups(beside / "groups.csv")
+    folder = Path(out)
+    run = batch.grade(Path(place), folder, term, _engine(engine, jobs, address), box)
+    written = outputs.write(folder, run.after, term, batch.term(term),
+                            lambda record: batch.answers(folder, record), overrides, groups)
+    _report(run)
+    print("\n".join(f"wrote {path}" for path in written))
+
+
+def _box(words: str) -> str:
+    """How code is shut in; without a box only for who says the sentence."""
+    if words and words != TRUST:
+        raise UserError(f'to run code without a sandbox, say --without-sandbox "{TRUST}".')
+    if words:
+        return sandbox.box.NONE
+    if sandbox.engine() == sandbox.box.NONE:
+        raise UserError(sandbox.box.REFUSED)
+    return sandbox.engine()
+
+
+def _engine(name: str, jobs: int, address: str) -> Engine:
+    if name == "ray":
+        from minimodels.classroom.grading.cluster import ray
+
+        return ray(address)
+    return batch.local(jobs)
+
+
+def _report(run: Run) -> None:
+    """What was done, what became of it, and which marks are not what they were."""
+    print(f"{run.judged} judged in {run.seconds:.0f} s, {run.kept} as before")
+    statuses = Counter(verdict.status for record in run.after for verdict in record.verdicts)
+    print("tasks: " + ", ".join(f"{count} {status}" for status, count in statuses.most_common()))
+    _list("not graded", run.unknown)
+    known = {(record.lab, record.student) for record in run.before}
+    again = [record for record in run.after if (record.lab, record.student) in known]
+    _list("changed since the last run", [str(each) for each in regrade.changes(run.before, again)])
+
+
+def _list(title: str, lines: list[str]) -> None:
+    if lines:
+        print(f"{title}:")
+        print("\n".join(f"  {line}" for line in lines[:LINES]))
+        if len(lines) > LINES:
+            print(f"  and {len(lines) - LINES} more")
