@@ -28,10 +28,18 @@ from minimodels.classroom.normalize import Notebook, dumps, source
 from minimodels.classroom.release import handout
 from minimodels.errors import UserError
 
-KEPT = {"minimodels", "course", "deploy", ".ci", ".gitignore", "Makefile", "README.md",
+KEPT = {"minimodels", "course", "deploy", ".ci/system", ".gitignore", "Makefile", "README.md",
         "CHANGELOG.md", "CITATION.cff", "LICENSE", "LICENSE-TEXT", "pyproject.toml",
         "requirements.lock"}  # fmt: skip
-LEFT = {"labs", "solutions", "tests", ".github", ".gitattributes", "MANIFEST.in"}  # labs: chosen
+LEFT = {
+    "labs",
+    "solutions",
+    "tests",
+    ".github",
+    ".ci/run",
+    ".gitattributes",
+    "MANIFEST.in",
+}  # labs: chosen
 SHORT = 10_000  # seeds below can be tried one by one
 EXAMPLE_SEED = 20261
 EXAMPLE = f"""\
@@ -83,8 +91,11 @@ def _labs(term: Cohort) -> dict[str, Lab]:
     known = {path.stem.removeprefix("lab_"): path for path in masters()}
     if not known:
         raise UserError("there is no folder solutions/ here: release from a clone, not a bundle.")
-    if strange := sorted(set(term.labs) - set(known)) or (not term.labs and ["at all"]):
-        raise UserError(f"there is no lab {strange[0]}: choose of {', '.join(sorted(known))}.")
+    names = ", ".join(sorted(known))
+    if not term.labs:
+        raise UserError(f"the term has no lab: add [labs.NAME] for some of {names}.")
+    if strange := sorted(set(term.labs) - set(known)):
+        raise UserError(f"there is no lab {strange[0]!r}: choose of {names}.")
     labs = {name: load(known[name]) for name in term.labs}
     for name, lab in labs.items():
         if strange := sorted(set(term.labs[name].points) - set(lab.points())):
@@ -97,7 +108,8 @@ def _contents(term: Cohort, labs: dict[str, Lab], now: datetime) -> Contents:
     """Every file of a bundle, by its path."""
     root = files.repository()
     listed = [path for path in _listed(root) if not unwanted(path)]
-    contents = {path: (root / path).read_bytes() for path in listed if path.split("/")[0] in KEPT}
+    kept = [path for path in listed if KEPT & {path, path.split("/")[0]}]
+    contents = {path: (root / path).read_bytes() for path in kept}
     stages = {lab.path.parent.name for lab in labs.values()}
     for path in listed:  # pictures and data beside a lab
         if path.startswith("labs/") and path.split("/")[1] in stages and ".ipynb" not in path:
@@ -115,7 +127,9 @@ def _contents(term: Cohort, labs: dict[str, Lab], now: datetime) -> Contents:
 def _listed(root: Path) -> list[str]:
     """The course's own files: what git tracks, else what lies there and is not hidden or built."""
     if (root / ".git").exists():
-        ask = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True)
+        ask = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True)
+        if ask.returncode:
+            raise UserError(f"git does not list this clone: {ask.stderr.decode('utf-8').strip()}")
         found = [name.decode("utf-8") for name in ask.stdout.split(b"\0") if name]
         return sorted(name for name in found if (root / name).is_file())
     found: list[Path] = []
@@ -236,7 +250,5 @@ def main(cohort: str, out: str, unpacked: bool) -> None:
     written, warnings = release(Path(cohort), Path(out), unpacked)
     print("\n".join(f"warning: {sentence}" for sentence in warnings), end="\n" if warnings else "")
     print("\n".join(f"wrote {path}" for path in written))
-    print(
-        f"no answer found in it. Keep to yourself: {cohort}, whose seed makes the private inputs,"
-    )
-    print("solutions/, and what `minimodels grade` writes.")
+    print(f"no answer found in it. Keep to yourself: {cohort}, whose seed makes the private")
+    print("inputs, solutions/, and what `minimodels grade` writes.")

@@ -125,7 +125,7 @@ def literals(code: str) -> list[str]:
 def _plain(node: ast.expr) -> bool:
     try:
         ast.literal_eval(node)
-    except ValueError:
+    except (ValueError, TypeError):
         return False
     return True
 

@@ -223,8 +223,9 @@ def _mutation(text: str, place: ast.AST, new: ast.AST) -> Mutation | None:
     first, last = place.lineno - 1, place.end_lineno
     before = "\n".join(text.splitlines()[first:last])
     last += changed.count("\n") - text.count("\n")
-    after = "" if new is GONE else "\n".join(changed.splitlines()[first:last])
-    return Mutation(place.lineno, before, after, changed)
+    after = "\n".join(changed.splitlines()[first:last])
+    gone = new is GONE and after.split()[0] == "pass"
+    return Mutation(place.lineno, before, "" if gone else after, changed)
 
 
 def _replaced(text: str, place: ast.AST, written: str) -> str:

@@ -13,10 +13,11 @@ At least nine of ten must be killed, and each survivor must be listed with its r
 
 import os
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from queue import SimpleQueue
 
 from tqdm import tqdm
 
@@ -46,26 +47,25 @@ class Outcome:
 
 def run(lab: Lab, workers: int = 0) -> list[Outcome]:
     """Grade every mutation of a lab's solution, in the order of the notebook."""
-    expected, own, judges = Expected(), threading.local(), []
-    rows = mutants(lab)
-    lab = replace(lab, seconds=_patience(lab, expected))
+    rows, idle = mutants(lab), SimpleQueue()
+    with ExitStack() as judges:
+        expected = Expected()
+        for _ in range(workers or os.cpu_count() or 1):
+            idle.put(judges.enter_context(Judge(expected=expected)))
+        patient = replace(lab, seconds=_patience(lab, idle))
 
-    def outcome(row: tuple[str, Mutation, Notebook]) -> Outcome:
-        cell, mutation, notebook = row
-        if not hasattr(own, "judge"):
-            own.judge = Judge(expected=expected)
-            judges.append(own.judge)
-        verdicts = own.judge.grade(lab, notebook)
-        lost = [verdict.status for verdict in verdicts if verdict.points < verdict.max_points]
-        return Outcome(cell, mutation, lost[0] if lost else "")
+        def outcome(row: tuple[str, Mutation, Notebook]) -> Outcome:
+            cell, mutation, notebook = row
+            judge = idle.get()
+            try:
+                verdicts = judge.grade(patient, notebook)
+            finally:
+                idle.put(judge)
+            lost = [each.status for each in verdicts if each.points < each.max_points]
+            return Outcome(cell, mutation, lost[0] if lost else "")
 
-    try:
-        with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-            bar = tqdm(pool.map(outcome, rows), lab.name, len(rows), unit="mutant")
-            return list(bar)
-    finally:
-        for judge in judges:
-            judge.close()
+        with ThreadPoolExecutor(idle.qsize()) as pool:
+            return list(tqdm(pool.map(outcome, rows), lab.name, len(rows), unit="mutant"))
 
 
 def mutants(lab: Lab) -> list[tuple[str, Mutation, Notebook]]:
@@ -116,15 +116,16 @@ def report(lab: Lab, outcomes: list[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def _patience(lab: Lab, expected: Expected) -> float:
+def _patience(lab: Lab, idle: SimpleQueue) -> float:
     """Seconds after which a mutant counts as hung, from what the master takes here and now."""
-    with Judge(expected=expected) as judge:
-        verdicts = judge.grade(lab, lab.master)
-        if any(verdict.points < verdict.max_points for verdict in verdicts):
-            raise UserError(f"{lab.name}: the master does not get all points: mend it first.")
-        start = time.perf_counter()
-        judge.grade(lab, lab.master)
-        return min(lab.seconds, max(1.0, PATIENCE * (time.perf_counter() - start)))
+    judge = idle.get()
+    verdicts = judge.grade(lab, lab.master)
+    if any(verdict.points < verdict.max_points for verdict in verdicts):
+        raise UserError(f"{lab.name}: the master does not get all points: mend it first.")
+    start = time.perf_counter()
+    judge.grade(lab, lab.master)
+    idle.put(judge)
+    return min(lab.seconds, max(1.0, PATIENCE * (time.perf_counter() - start)))
 
 
 def main(names: list[str]) -> int:

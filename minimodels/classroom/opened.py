@@ -26,7 +26,8 @@ BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{40,}\r?\n?)+[A-Za-z0-9+/]*={0,2}")
 PRINTABLE = re.compile(rb"[\t\n\r\x20-\x7e]{16,}")
 COLORS = re.compile(r"\x1b\[[0-9;]*m")  # of tracebacks
 TAGS = re.compile(r"</?[a-zA-Z][^<>]*>")
-UNPACK = {b"\x1f\x8b": gzip.decompress, b"BZ": bz2.decompress, b"\xfd7": lzma.decompress}
+LONG = 1000  # letters of base64 that cannot be words
+UNPACK = {b"\x1f\x8b\x08": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ": lzma.decompress}
 BROKEN = (OSError, EOFError, RuntimeError, ValueError, NotImplementedError, tarfile.TarError,
           zipfile.BadZipFile, lzma.LZMAError, zlib.error)  # fmt: skip
 
@@ -56,11 +57,14 @@ def parts(place: Path) -> Iterator[Part]:
 def texts(data: bytes) -> list[str]:
     """What can be read in a file: its text, the strings of its JSON, its pages without tags.
 
-    Of a binary file it is the printable rows; base64 is left out, since it is opened elsewhere.
+    Of a binary file it is the printable rows; long base64 is left out, since it is opened as well.
     """
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        data = data.decode("utf-16", errors="ignore").encode("utf-8")
     if b"\0" in data[:65_536]:
         return [b"\n".join(PRINTABLE.findall(data)).decode("ascii")]
-    text = BASE64.sub("", COLORS.sub("", data.decode("utf-8", errors="ignore")))
+    text = COLORS.sub("", data.decode("utf-8", errors="ignore"))
+    text = BASE64.sub(lambda run: run.group() if len(run.group()) < LONG else "", text)
     views = [text]
     if text.lstrip()[:1] in ("{", "["):
         views += ["\n".join(_strings(value)) for value in _json(text)]
@@ -71,11 +75,12 @@ def texts(data: bytes) -> list[str]:
 def _opened(name: str, data: bytes, depth: int = 0) -> Iterator[Part]:
     """A file, and what is packed in it."""
     yield Part(name, data)
-    if depth == DEEPEST:
-        return
     try:
         inside = list(_inside(data))
     except BROKEN:
+        yield Part(name, b"", closed=True)
+        return
+    if inside and depth == DEEPEST:
         yield Part(name, b"", closed=True)
         return
     for inner, content in inside:
@@ -94,8 +99,8 @@ def _inside(data: bytes) -> Iterator[tuple[str, bytes]]:
             for member in archive:
                 file = archive.extractfile(member) if member.isfile() else None
                 yield member.name, file.read() if file else member.linkname.encode("utf-8")
-    elif data[:2] in UNPACK:
-        yield "unpacked", UNPACK[data[:2]](data)
+    elif unpack := [UNPACK[magic] for magic in UNPACK if data.startswith(magic)]:
+        yield "unpacked", unpack[0](data)
     elif b"\0" not in data[:65_536]:
         yield from _encoded(data.decode("utf-8", errors="ignore"))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from minimodels import files
 from minimodels.classroom.lab import Lab, load, masters
 from minimodels.classroom.normalize import Notebook, dumps, normalize, read
+from minimodels.errors import UserError
 
 STEPS = (
     "IncludeHeaderFooter LockCells ClearSolutions ClearOutput CheckCellMetadata ComputeChecksums "
@@ -75,6 +76,8 @@ def private(path: Path) -> bool:
 def main() -> None:
     """Generate every stage anew; a stage without masters leaves no folder."""
     root = files.repository()
+    if not masters():  # in a bundle, labs/ is all there is
+        raise UserError("there is no folder solutions/ here, of which labs/ is made: use a clone.")
     for old in (root / "labs").glob("*_*"):
         shutil.rmtree(old)
     for folder in sorted({path.parent for path in masters()}):

@@ -18,6 +18,12 @@ class Experiment:
 
 
 EXPERIMENTS: dict[str, Experiment] = {
+    "cohort": Experiment(
+        "00_start", "minimodels.experiments.cohort:run",
+        "thirty invented students hand in a lab and are graded, beside nbgrader; 5 minutes",
+        ("minimodels/experiments/cohort.py", "minimodels/classroom/grading/judge.py",
+         "minimodels/classroom/grading/rebuild.py", "minimodels/classroom/grading/child.py"),
+    ),
     "lifecycle": Experiment(
         "00_start", "minimodels.experiments.lifecycle:minis",
         "both families through all nine stages, and their checkpoints into the package; 15 minutes",

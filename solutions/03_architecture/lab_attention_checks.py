@@ -24,6 +24,8 @@ FORBIDDEN = [
     "torch._scaled_dot_product_flash_attention",
     "torch._scaled_dot_product_efficient_attention",
     "torch._scaled_dot_product_cudnn_attention",
+    "torch._higher_order_ops.flex_attention",
+    "torch.ao.nn.quantizable",
 ]
 SECONDS = 10
 

@@ -344,6 +344,12 @@ def _(notebook):
     notebook["cells"] = [c for cell in notebook["cells"] for c in (cell, own(" \n\n"))]
 
 
+@damage("a bare tab in a string")
+def _(notebook):
+    notebook["cells"].append({"cell_type": "markdown", "metadata": {}, "source": "this\tthat"})
+    return dump(notebook).replace(rb"this\tthat", b"this\tthat")
+
+
 @damage("half a character")
 def _(notebook):
     notebook["cells"].append({"cell_type": "markdown", "source": "\ud83d", "metadata": {}})

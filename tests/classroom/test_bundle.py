@@ -10,11 +10,13 @@ import zipfile
 from datetime import UTC, datetime
 
 import pytest
+from typer.testing import CliRunner
 
 from minimodels import files
 from minimodels.classroom import bundle, leaks, release
 from minimodels.classroom import lab as labs
 from minimodels.classroom.normalize import dumps, read
+from minimodels.cli import app
 from minimodels.errors import UserError
 from tests.classroom import toys
 
@@ -56,7 +58,7 @@ def clone(tmp_path, monkeypatch):
              "course/00_toy/results/a.json": "{}", "course/00_toy/.cache/a": "",
              "minimodels/__pycache__/a.cpython-311.pyc": "", "work/00_toy/lab_mean.ipynb": "{}",
              "grades/records/a.json": "{}", "deploy/overrides.csv": "", "notes.md": "mine",
-             ".ci/system": "#!/bin/sh\n", "cohort.toml": TERM}  # fmt: skip
+             ".ci/system": "#!/bin/sh\n", ".ci/run": "", "cohort.toml": TERM}  # fmt: skip
     for name, text in words.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
@@ -122,12 +124,10 @@ def test_the_term_is_told_and_the_seed_is_not(clone):
 
 
 def test_nbgrader_sees_the_points_of_the_term(clone):
+    import nbformat
     from nbgrader.utils import compute_checksum
-    from nbgrader.validator import Validator  # noqa: F401  (nbgrader's own reading of a cell)
 
     inside = opened(make(clone)[0][0])["labs/00_toy/lab_mean.ipynb"].decode("utf-8")
-    import nbformat
-
     cells = nbformat.reads(inside, as_version=4).cells
     graded = [cell for cell in cells if cell.metadata.get("nbgrader", {}).get("grade")]
     assert [cell.metadata.nbgrader["points"] for cell in graded] == [3, 2.5]
@@ -158,11 +158,11 @@ def test_a_lab_that_was_not_chosen_stays_home(clone):
 
 
 @pytest.mark.parametrize("old, new, words", [
-    ("[labs.mean]", "[labs.meen]", "there is no lab meen: choose of mean"),
+    ("[labs.mean]", "[labs.meen]", "there is no lab 'meen': choose of mean"),
     ("scale = 2.5", "scales = 2.5", "lab mean has no task 'scales': its tasks are mean, scale"),
     ("toys-2026", "../toys", "becomes a file name"),
     ("481516", "20261", "is the example's, and public"),
-    (TERM[TERM.index("[labs.mean]") :], "[labs]\n", "there is no lab at all"),
+    (TERM[TERM.index("[labs.mean]") :], "[labs]\n", "the term has no lab: add .* for some of mean"),
 ])  # fmt: skip
 def test_a_term_that_does_not_fit_is_told_and_nothing_written(clone, old, new, words):
     term = TERM.replace("[labs.mean.points]\nscale = 2.5\n", "") if "meen" in new else TERM
@@ -204,6 +204,9 @@ def test_a_bundle_makes_no_bundle(clone):
     (folder / "minimodels").mkdir(exist_ok=True)
     with pytest.raises(UserError, match="no folder solutions/ here"):
         make(clone)
+    with pytest.raises(UserError, match="no folder solutions/ here"):
+        release.main()
+    assert (folder / "labs" / "00_toy" / "lab_mean.ipynb").exists()
 
 
 def test_the_example_is_a_term(clone):
@@ -213,14 +216,24 @@ def test_the_example_is_a_term(clone):
     assert table["seed"] == bundle.EXAMPLE_SEED
 
 
+def test_the_command_says_what_went_out_and_what_stays(clone):
+    run = CliRunner().invoke
+    assert run(app, ["release", "--example"]).stdout == bundle.EXAMPLE
+    done = run(app, ["release", "cohort.toml", "--out", "../out"])
+    assert done.exit_code == 0 and "wrote ../out/toys-2026.zip" in done.stdout
+    assert "Keep to yourself: cohort.toml" in done.stdout
+    assert isinstance(run(app, ["release"]).exception, UserError)
+
+
 # The real course
 
 
 def test_every_tree_of_the_clone_is_kept_or_left():
     """A new file at the root is listed in KEPT or LEFT: somebody has thought about it."""
     done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
-    tops = {line.split("/")[0] for line in done.stdout.split("\n") if line}
-    assert tops <= bundle.KEPT | bundle.LEFT
+    paths = [line for line in done.stdout.split("\n") if line]
+    sorted_out = bundle.KEPT | bundle.LEFT
+    assert not [path for path in paths if not sorted_out & {path, path.split("/")[0]}]
 
 
 def test_the_real_bundle_has_no_leak_and_works(tmp_path):
@@ -235,6 +248,5 @@ def test_the_real_bundle_has_no_leak_and_works(tmp_path):
         assert done.returncode != 0 and "has no tests and no solutions" in done.stdout
     assert (folder / "labs" / "03_architecture" / "lab_attention.ipynb").exists()
     code = "import minimodels; print(minimodels.__file__, len(minimodels.models()))"
-    done = subprocess.run([sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, '.'); {code}"],
-                          cwd=folder, capture_output=True, text=True)  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
     assert str(folder) in done.stdout, done.stderr

@@ -211,6 +211,7 @@ def test_a_student_twice_and_two_notebooks(place, take, clone, raw):
     few = dump({**clone[1], "cells": clone[1]["cells"][:2]})
     put(place, {"doe/a.ipynb": few, "doe/b.ipynb": raw, "doe.ipynb": b"{",
                 "doe/holidays.ipynb": dump({"cells": [own("1")], "nbformat": 4})})  # fmt: skip
+    os.utime(place / "doe" / "a.ipynb", (2e9, 2e9))  # later, but hardly a lab any more
     found = one(take())
     assert found.path.read_bytes() == raw and found.problem == ""
     told = " ".join(found.notes)
@@ -408,6 +409,17 @@ def test_a_notebook_of_2_gb_and_a_student_who_fills_the_disk(place, take, raw, m
     doe, roe, zoe = take()
     assert "too large (2,048 MB)" in doe.problem
     assert roe.problem == "" and "too much" in " ".join(roe.notes) and zoe.problem == ""
+
+
+def test_a_file_that_grows_while_it_is_read(tmp_path):
+    entry = unpack.Entry(("a.ipynb",), lambda: io.BytesIO(b" " * 5_000_000), size=10)
+    assert "too large" in unpack.copy(entry, tmp_path / "a", most=1_000_000)
+    assert (tmp_path / "a").stat().st_size <= 1_000_000
+
+
+def test_a_student_called_submitted(place, take, raw):
+    put(place, {"submitted/lab_mean.ipynb": raw, "doe/lab_mean.ipynb": raw})
+    assert [each.student for each in take()] == ["doe", "submitted"]
 
 
 def test_very_many_files_of_one_student(place, take, raw, monkeypatch):

@@ -96,6 +96,7 @@ PLACES = {
         "runs.jsonl", (json.dumps({"a": 1}) + "\n" + json.dumps({"text": s})).encode()),
     "a colored traceback": lambda toy, s: (
         "lab.ipynb", notebook(toy, outputs=[stream(s.replace(" ", "\x1b[1m \x1b[0m"))]).encode()),
+    "another encoding": lambda toy, s: ("notes.txt", s.encode("utf-16")),
     "gzip": lambda toy, s: ("notes.gz", gzip.compress(s.encode())),
     "a zip in a zip": lambda toy, s: ("deep.zip", zipped("a.zip", zipped("b.txt", s.encode()))),
     "a wheel": lambda toy, s: ("m-1-py3-none-any.whl", zipped("minimodels/a.py", s.encode())),
@@ -167,6 +168,11 @@ def test_short_lines_are_found_by_twos(tmp_path, toy):
 def test_an_archive_that_cannot_be_opened_is_told(tmp_path, toy):
     whole = gzip.compress(b"some text")
     (tmp_path / "a.gz").write_bytes(whole[:-6])
+    assert [leak.what for leak in found(tmp_path, toy)] == ["this archive cannot be opened"]
+    deep = b"some text"
+    for _ in range(9):
+        deep = gzip.compress(deep)
+    (tmp_path / "a.gz").write_bytes(deep)
     assert [leak.what for leak in found(tmp_path, toy)] == ["this archive cannot be opened"]
     with pytest.raises(UserError, match="is missing"):
         found(tmp_path / "b.gz", toy)

@@ -7,6 +7,8 @@ import sys
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from typer.testing import CliRunner
 
 from minimodels import cli
@@ -123,6 +125,19 @@ def test_an_export_never_writes_over_anything(grades, tmp_path):
         anonymous.export(tmp_path / "mine", tmp_path / "new")
 
 
+@pytest.fixture
+def careless_sqlite():
+    """SQLite as most systems build it: what is deleted stays in the file until it is packed."""
+
+    def connected(connection, _):
+        connection.execute("PRAGMA secure_delete = OFF")
+
+    event.listen(Engine, "connect", connected)
+    yield
+    event.remove(Engine, "connect", connected)
+
+
+@pytest.mark.usefixtures("careless_sqlite")
 @pytest.mark.parametrize("student", [JANE, "=cmd()", "<script>alert(1)</script>", "a/b\\c",
                                      'Ann "the" Lee', "李小龍"])  # fmt: skip
 def test_a_student_is_gone_from_every_byte(grades, student):

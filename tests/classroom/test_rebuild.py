@@ -168,6 +168,14 @@ def test_a_changed_test_without_a_name_is_still_the_test(lab):
     assert not any("def mine" in cell for cell in built(lab, notebook).cells) or "toy" in lab.name
 
 
+def test_half_a_character_in_code_can_be_written_down(toy):
+    notebook = solved(toy)
+    by_name(notebook, "scaled")["source"] = "def scaled(x, d): return '\ud83d'"
+    rebuilt = built(toy, notebook)
+    assert rebuilt.answers["scaled"].encode("utf-8") == b"def scaled(x, d): return '?'"
+    assert any("characters" in note for note in rebuilt.notes)
+
+
 def test_prose_about_an_answer_is_no_answer(toy):
     notebook = handout(toy)
     words = "def scaled(x, d): is hard.\nI did not solve it."
@@ -192,6 +200,7 @@ def test_a_missing_answer_is_told(toy):
     ("\n%%capture out\nx = 1", "x = 1"),
     ("help?\n?help\nx.y??", ""),
     ("x = (5\n  %y)\n", "x = (5\n  %y)\n"),
+    ("x = ((5)\n%y)\n", "x = ((5)\n%y)\n"),
     ("x = '''\n%time\n!ls\n'''\n", "x = '''\n%time\n!ls\n'''\n"),
     ("x = 'it''s (' # (\n%time\n", "x = 'it''s (' # (\n"),
     ("x = 7 \\\n  %y\n", "x = 7 \\\n  %y\n"),

@@ -79,17 +79,25 @@ def test_a_check_that_was_changed_or_deleted_runs_as_released(mine):
 def test_what_is_forbidden_is_refused_in_functions_too_and_free_for_the_check(mine):
     """The check calls softmax itself; an answer that calls it, at any time, is refused."""
     free = "import colorsys\nassert torch.nn.functional.softmax(torch.ones(2), 0)[0] == 0.5\n"
+    free += "assert torch.ones(2).cumsum(0)[1] == 2\n"
+
+    def method_too(notebook, _):
+        notebook["metadata"]["minimodels"]["forbidden"].append("torch.Tensor.cumsum")
+
+    desks.edit(desks.lab(), method_too)
     desks.edit(desks.lab(), lambda _, cells: cells["mean"].update(source=free + "masked_mean(0, 0)")
                or cells["scale"].update(source=free + "scaled(4.0, 4)"))  # fmt: skip
     late = "def masked_mean(x, mask):\n    import torch.nn.functional as F\n"
     desks.add(mine, "from torch.nn.functional import softmax\nsoftmax(torch.ones(2), 0)", at=2)
+    desks.add(mine, "sums = torch.ones(2).cumsum(0)", at=3)
     desks.write(mine, {"masked_mean": late + "    return F.softmax(torch.ones(2), 0)",
                        "scaled": "def scaled(x, d):\n    import colorsys"})  # fmt: skip
     report = check("mean")
     assert "softmax is what this lab asks you to write (at `return F." in said(report)["mean"]
     assert "colorsys holds what this lab asks you to write" in said(report)["scale"]
-    (trouble,) = report.troubles
-    assert "softmax is what this lab asks you to write" in trouble.message
+    words = [trouble.message for trouble in report.troubles]
+    assert "softmax is what this lab asks you to write" in words[0]
+    assert "torch.Tensor.cumsum is what this lab asks you to write" in words[1]
     desks.write(mine, {"masked_mean": "def masked_mean(x, mask):\n    pass",
                        "scaled": "def scaled(x, d):\n    pass"})  # fmt: skip
     assert check("mean").all_passed  # a control: the check alone may

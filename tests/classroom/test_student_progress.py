@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -194,3 +195,11 @@ def test_a_real_kernel_with_our_configuration(clone, named):
         client.stop_channels()
         manager.shutdown_kernel(now=True)
     assert ran() == ({"00_toy/01_first"} if named else set())
+
+
+def test_make_lab_and_make_install_set_kernels_up():
+    for target in ("lab", "install"):
+        command = ["make", "-n", "-B", "-o", ".venv/.lab", target]
+        shown = subprocess.run(command, cwd=CONFIG.parents[2], capture_output=True, text=True)
+        copied = f"cp {CONFIG.relative_to(CONFIG.parents[2])} .venv/etc/ipython/{CONFIG.name}"
+        assert copied in shown.stdout, shown.stderr

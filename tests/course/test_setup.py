@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from minimodels import files
+from minimodels.classroom import lab, leaks
 
 ROOT = files.repository()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -65,7 +66,7 @@ def test_ci_ends_with_the_tests_closing_line_and_their_verdict(tmp_path, code):
     """On a clone of three lines: no system packages, and tests that pass or fail."""
     (tmp_path / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
-    write = "echo \"network $$MINIMODELS_NETWORK\\n3 passed, 1 failed\" > reports/tests.txt"
+    write = 'echo "network $$MINIMODELS_NETWORK\\n3 passed, 1 failed" > reports/tests.txt'
     rules = f"system:\n\tfalse\ntest:\n\tmkdir -p reports; {write}; exit {code}\n"
     (tmp_path / "Makefile").write_text(rules)
     for wanted in (code, code):  # the second time a report of the first is there
@@ -111,17 +112,30 @@ def test_licenses_say_what_they_are():
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The wheel, built from a copy so that nothing is left in the clone."""
-    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+def built(tmp_path_factory):
+    """A folder with the wheel and the source distribution, built from a copy so that nothing is
+    left in the clone."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
     leave = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    shutil.copytree(ROOT / "minimodels", source / "minimodels", ignore=leave)
-    for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT"):
+    for name in ("minimodels", "solutions", "tests"):
+        shutil.copytree(ROOT / name, source / name, ignore=leave)
+    for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT", "MANIFEST.in"):
         shutil.copy(ROOT / name, source)
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", out, source]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, "-m", "build", "--wheel", "--sdist", "--no-isolation", "-o", out]
+    done = subprocess.run([*command, source], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    return next(out.glob("*.whl"))
+    return out
+
+
+@pytest.fixture(scope="module")
+def wheel(built):
+    return next(built.glob("*.whl"))
+
+
+@pytest.mark.parametrize("kind", ["*.whl", "*.tar.gz"])
+def test_what_is_built_leaks_no_answer(built, kind):
+    labs = [lab.load(path) for path in lab.masters()]
+    assert labs and not leaks.scan(next(built.glob(kind)), labs)
 
 
 def test_the_wheel_holds_the_package_and_no_answers(wheel):

@@ -36,14 +36,21 @@ class Job:
 
     student: str
     lab: str
+    lab_version: str
     master: Path
-    notebook: bytes
+    notebook: Path  # or nowhere, if nothing could be taken in
     submitted: str | None
     source: str
     problem: str
     notes: tuple[str, ...]
     ids: dict[str, str]
     seed: int
+    content: bytes | None = None  # of the notebook, for a machine that does not have the file
+
+    def read(self) -> bytes:
+        if self.content is not None:
+            return self.content
+        return self.notebook.read_bytes() if self.notebook.is_file() else b""
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,8 @@ def grade(
     with tempfile.TemporaryDirectory() as scratch:
         versions = {name: version(lab) for name, lab in known.items()}
         handed_in = intake.collect(place, versions, Path(scratch))
-        jobs = [_job(each, known[each.lab], cohort) for each in handed_in if each.lab in known]
+        jobs = [_job(each, known[each.lab], versions, cohort)
+                for each in handed_in if each.lab in known]  # fmt: skip
         todo = list(_changed(jobs, known, before, box))
         for graded in tqdm((engine or local())(todo, box), total=len(todo), unit="lab",
                            desc="grading", disable=None):  # fmt: skip
@@ -138,7 +146,8 @@ def judge_one(judge: Judge, job: Job) -> Graded:
     start = time.monotonic()
     beside = job.master.parent.glob(f"{job.master.stem}*")
     lab = _lab(job.master, tuple(sorted((path.name, path.stat().st_mtime_ns) for path in beside)))
-    built = Rebuilt([], (), job.problem) if job.problem else rebuild(job.notebook, lab)
+    content = job.read()
+    built = Rebuilt([], (), job.problem) if job.problem else rebuild(content, lab)
     if built.problem:
         verdicts = refused(lab, built.problem)
     else:
@@ -146,8 +155,8 @@ def judge_one(judge: Judge, job: Job) -> Graded:
     record = Record(
         student=job.student,
         lab=job.lab,
-        lab_version=version(lab),
-        file_sha256=_sha256(job.notebook),
+        lab_version=job.lab_version,
+        file_sha256=_sha256(content),
         code_sha256=built.sha256,
         checks_sha256=fingerprint(lab, job.seed),
         submitted=job.submitted,
@@ -190,11 +199,20 @@ def answers_place(out: Path, lab: str, student: str) -> Path:
     return out / "answers" / lab / f"{records.file_name(student)}.json"
 
 
-def _job(handed_in: intake.Submission, lab: Lab, cohort: Cohort) -> Job:
-    submitted = handed_in.submitted.isoformat() if handed_in.submitted else None
-    raw = handed_in.path.read_bytes() if handed_in.path.is_file() else b""
-    return Job(handed_in.student, handed_in.lab, lab.path, raw, submitted, handed_in.source,
-               handed_in.problem, tuple(handed_in.notes), dict(handed_in.ids), cohort.seed)
+def _job(each: intake.Submission, lab: Lab, versions: dict[str, str], cohort: Cohort) -> Job:
+    return Job(
+        student=each.student,
+        lab=each.lab,
+        lab_version=versions[each.lab],
+        master=lab.path,
+        notebook=each.path,
+        submitted=each.submitted.isoformat() if each.submitted else None,
+        source=each.source,
+        problem=each.problem,
+        notes=tuple(each.notes),
+        ids=dict(each.ids),
+        seed=cohort.seed,
+    )
 
 
 def _changed(
@@ -202,14 +220,19 @@ def _changed(
 ) -> Iterator[Job]:
     """The jobs whose record is missing or comes from something else."""
     earlier = {(record.lab, record.student): record for record in before}
-    versions = {name: version(lab) for name, lab in known.items()}
     about = tuple(sorted(records.environment(box).items()))
+    prints = {job.lab: fingerprint(known[job.lab], job.seed) for job in jobs}
     for job in jobs:
         record = earlier.get((job.lab, job.student))
-        prints = fingerprint(known[job.lab], job.seed)
-        key = (_sha256(job.notebook), prints, versions[job.lab], about)
-        if record is None or record.key != key:
+        key = (_sha256(job.read()), prints[job.lab], job.lab_version, about)
+        if record is None or record.key != key or _told(record, job):
             yield job
+
+
+def _told(record: Record, job: Job) -> bool:
+    """Whether the same file came with another time, place or note than its record tells."""
+    notes = record.notes[: len(job.notes)]
+    return (record.submitted, record.source, notes) != (job.submitted, job.source, job.notes)
 
 
 def _sha256(data: bytes) -> str:

@@ -5,13 +5,16 @@ again elsewhere. A worker keeps its judge between jobs. The course must lie at t
 every machine of the cluster, which needs a way to make boxes there.
 """
 
+import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 from minimodels.classroom.grading.batch import Engine, Graded, Job, judge_one
 from minimodels.classroom.grading.judge import Judge
 from minimodels.errors import UserError
 
 TRIES = 5  # times that a job may lose its machine
+AT_ONCE = 256  # jobs that are on their way, with the files they need
 
 _judges: dict[str, Judge] = {}  # of this worker process, by how the box is made
 
@@ -27,8 +30,12 @@ def ray(address: str = "") -> Engine:
             return
         library = _connected(address)
         task = library.remote(max_retries=TRIES, num_cpus=1)(_one)
-        pending = [task.remote(job, box) for job in jobs]
-        while pending:
+        waiting, pending = iter(jobs), []
+        while True:
+            for job in itertools.islice(waiting, AT_ONCE - len(pending)):
+                pending.append(task.remote(replace(job, content=job.read()), box))
+            if not pending:
+                return
             done, pending = library.wait(pending, num_returns=1)
             yield from library.get(done)
 

@@ -3,11 +3,12 @@
 from collections import Counter
 from pathlib import Path
 
-from minimodels import sandbox
+from minimodels import files, sandbox
 from minimodels.classroom import cohort as cohorts
 from minimodels.classroom.cohort import Cohort
 from minimodels.classroom.grading import batch, outputs, people, regrade
 from minimodels.classroom.grading.batch import Engine, Run
+from minimodels.classroom.grading.records import Record
 from minimodels.errors import UserError
 
 TRUST = "I trust everyone who wrote this code"
@@ -24,10 +25,12 @@ def main(
     overrides = people.read_overrides(beside / "overrides.csv")
     groups = people.read_groups(beside / "groups.csv")
     folder = Path(out)
+    before = outputs.last(folder)
     run = batch.grade(Path(place), folder, term, _engine(engine, jobs, address), box)
     written = outputs.write(folder, run.after, term, batch.term(term),
                             lambda record: batch.answers(folder, record), overrides, groups)
     _report(run)
+    _changes(before, outputs.last(folder), folder / "changes.txt")
     print("\n".join(f"wrote {path}" for path in written))
 
 
@@ -51,14 +54,20 @@ def _engine(name: str, jobs: int, address: str) -> Engine:
 
 
 def _report(run: Run) -> None:
-    """What was done, what became of it, and which marks are not what they were."""
+    """What was done, and what became of it."""
     print(f"{run.judged} judged in {run.seconds:.0f} s, {run.kept} as before")
     statuses = Counter(verdict.status for record in run.after for verdict in record.verdicts)
     print("tasks: " + ", ".join(f"{count} {status}" for status, count in statuses.most_common()))
     _list("not graded", run.unknown)
-    known = {(record.lab, record.student) for record in run.before}
-    again = [record for record in run.after if (record.lab, record.student) in known]
-    _list("changed since the last run", [str(each) for each in regrade.changes(run.before, again)])
+
+
+def _changes(before: list[Record], after: list[Record], file: Path) -> None:
+    """Which marks are not what they were at the last run, here and all of them in a file."""
+    again = {(record.lab, record.student) for record in before}
+    now = [record for record in after if (record.lab, record.student) in again]
+    lines = [str(change) for change in regrade.changes(before, now)] if before else []
+    files.write_text(file, "".join(f"{line}\n" for line in lines))
+    _list(f"changed since the last run, all in {file}", lines)
 
 
 def _list(title: str, lines: list[str]) -> None:

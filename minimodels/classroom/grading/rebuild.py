@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from minimodels.classroom.grading import reading
-from minimodels.classroom.grading.frame import DROPPED as DROPPED
 from minimodels.classroom.grading.frame import Frame, Slot, frame, is_code, of_release
 from minimodels.classroom.grading.magics import plain_python
 from minimodels.classroom.grading.reading import Handed, Piece, Unreadable

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TextIO
 
-from minimodels.classroom.grading.child import MAGIC, describe, execute
+from minimodels.classroom.grading.child import describe, execute
 from minimodels.classroom.student.guard import STUDENT, Guard
 from minimodels.classroom.visible import NotYet
 
@@ -54,7 +54,7 @@ def _run(out: TextIO, kind: str, number: int, file: str, code: str, names: dict,
     how = message = ""
     try:
         signal.setitimer(signal.ITIMER_REAL, seconds)
-        execute(MAGIC.sub(r"\1pass", code), file, names)
+        execute(code, file, names)
     except NotYet as failed:
         how, message = "error", " ".join(str(failed).split())
     except TooLate:

@@ -2,7 +2,7 @@
 
 Each takes the place of the answer to the task `scale` of the toy lab (the borrowing ones that of
 `attention` in the attention lab), and must get 0 points there, while the honest answers beside it
-keep theirs. What an attack could read it raises as an error, so that it would show as a message.
+keep theirs. Success would show: what an attack has read or done it raises as an error, SUCCESS.
 
 These words in a cell are replaced: PLACES by a list of files that nobody may read, TARGET by a
 file that nobody may write, PORT by the port of a server that listens on this machine, VICTIM by

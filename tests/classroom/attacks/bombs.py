@@ -23,7 +23,7 @@ def scaled(x, d):
 """, "timeout"),
     Attack("signals that are ignored", """
 import signal, time
-for number in range(1, 65):
+for number in set(range(1, 65)) - {signal.SIGCHLD}:
     try:
         signal.signal(number, signal.SIG_IGN)
     except (OSError, ValueError):
@@ -35,7 +35,7 @@ def scaled(x, d):
 def scaled(x, d):
     kept = []
     while True: kept.append(bytearray(2 ** 26))
-""", "out of memory"),
+""", "out of memory|timeout"),
     Attack("a tensor without end",
            "def scaled(x, d): return torch.ones(2 ** 40).sum()", "out of memory"),
     Attack("memory that is shared", """
@@ -96,9 +96,9 @@ def scaled(x, d): return 0.0
     Attack("a gigabyte of answers", """
 import os
 while True: os.write(4, b"x" * 2 ** 20)
-""", "crash", "more than the limit", loses_all=True),
+""", "invalid|crash", loses_all=True, slow=True),
     Attack("a value that is too large",
-           "def scaled(x, d): return torch.zeros(10 ** 8)", "crash|invalid|fail|out of memory"),
+           "def scaled(x, d): return torch.zeros(10 ** 8)", "crash|invalid|out of memory|timeout"),
     Attack("recursion without end", """
 import sys
 sys.setrecursionlimit(10 ** 9)

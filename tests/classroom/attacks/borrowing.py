@@ -10,13 +10,15 @@ CODE = """
 import sys, io, numpy, torch
 q, k, v, m = (torch.from_numpy(a) for a in numpy.load(io.BytesIO(sys.stdin.buffer.read())).values())
 y = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=m)
-numpy.save(sys.stdout.buffer, y.numpy())
+numpy.save(file := io.BytesIO(), y.numpy())
+sys.stdout.buffer.write(file.getvalue())
 """
 def attention(q, k, v, mask):
     file = io.BytesIO()
     numpy.savez(file, *(each.numpy() for each in (q, k, v, mask)))
     done = subprocess.run([sys.executable, %s "-c", CODE], input=file.getvalue(),
                           capture_output=True)
+    if done.returncode: raise RuntimeError(done.stderr[-200:])
     return torch.from_numpy(numpy.load(io.BytesIO(done.stdout)))
 '''
 
@@ -30,6 +32,7 @@ ATTACKS = [
            "borrowed = scaled_dot_product_attention"),
     borrow("torch.nn.functional, reloaded", """
 import importlib, torch.nn.functional
+torch._C._add_docstr = lambda function, text: function  # it can be done once only
 borrowed = importlib.reload(torch.nn.functional).scaled_dot_product_attention
 """),
     borrow("torch.ops", "borrowed = torch.ops.aten.scaled_dot_product_attention"),
@@ -43,22 +46,21 @@ def borrowed(q, k, v, attn_mask):
     return torch.ops.aten.scaled_dot_product_attention.default._op_dk(key, q, k, v, attn_mask)
 """),
     borrow("torch._C", "borrowed = torch._C._nn.scaled_dot_product_attention"),
-    borrow("torch._C, loaded again", """
-import importlib.util, sys
-spec = importlib.util.spec_from_file_location("torch._C", torch._C.__file__)
-again = importlib.util.module_from_spec(spec)
-borrowed = again._nn.scaled_dot_product_attention
-"""),
     borrow("an operator by name", """
 operator = torch._C._jit_get_operation("aten::scaled_dot_product_attention")[0]
 def borrowed(q, k, v, attn_mask): return operator(q, k, v, attn_mask)
 """),
     borrow("torch.jit", """
-unit = torch.jit.CompilationUnit('''
-def f(q, k, v, mask):
-    return torch.scaled_dot_product_attention(q, k, v, mask)
+graph = torch._C.parse_ir('''
+graph(%q : Tensor, %k : Tensor, %v : Tensor, %m : Tensor):
+  %p : float = prim::Constant[value=0.]()
+  %no : bool = prim::Constant[value=0]()
+  %none : NoneType = prim::Constant()
+  %y : Tensor = aten::scaled_dot_product_attention(%q, %k, %v, %m, %p, %no, %none, %no)
+  return (%y)
 ''')
-def borrowed(q, k, v, attn_mask): return unit.f(q, k, v, attn_mask)
+unit = torch._C._create_function_from_graph("f", graph)
+def borrowed(q, k, v, attn_mask): return unit(q, k, v, attn_mask)
 """),
     borrow("under vmap", """
 def borrowed(q, k, v, attn_mask):
@@ -67,7 +69,8 @@ def borrowed(q, k, v, attn_mask):
 """),
     borrow("the operator below", """
 def borrowed(q, k, v, attn_mask):
-    return torch.ops.aten._scaled_dot_product_attention_math(q, k, v, attn_mask)[0]
+    bias = torch.zeros(attn_mask.shape).masked_fill(~attn_mask, float("-inf"))
+    return torch.ops.aten._scaled_dot_product_attention_math(q, k, v, bias)[0]
 """),
     borrow("the CPU's own operator", """
 def borrowed(q, k, v, attn_mask):
@@ -83,7 +86,7 @@ borrowed = [each for each in torch.overrides.get_testing_overrides()
     borrow("all objects in memory", """
 import gc
 found = [each["scaled_dot_product_attention"] for each in gc.get_objects()
-         if isinstance(each, dict) and callable(each.get("scaled_dot_product_attention"))]
+         if type(each) is dict and callable(each.get("scaled_dot_product_attention"))]
 def borrowed(q, k, v, attn_mask):
     for each in found:
         try:
@@ -181,6 +184,7 @@ def borrowed(q, k, v, attn_mask):
     class Layer: is_causal, training = False, False
     return theirs(Layer(), q, k, v, bias[None, None])[0].transpose(1, 2)
 """),
-    Attack("another Python", NESTED % "", "fail", wins_openly=True),
-    Attack("another Python, without our path", NESTED % '"-I",', "fail", wins_openly=True),
+    Attack("another Python", NESTED % "", "fail", wins_openly=True, slow=True),
+    Attack("another Python, without our path", NESTED % '"-I",', "fail", wins_openly=True,
+           slow=True),
 ]  # fmt: skip

@@ -3,13 +3,13 @@
 from tests.classroom.attacks import Attack
 
 WRONG = "\ndef scaled(x, d): return 0.0\n"
-TELL = "\ndef scaled(x, d): raise Exception(' '.join(map(str, found)))\n"
+TELL = "\ndef scaled(x, d): raise Exception(' '.join(sorted(map(str, found), reverse=True)))\n"
 UNSHARE = """
 import ctypes, os
 libc = ctypes.CDLL(None, use_errno=True)
 found = []
 def call(name, *arguments):
-    if getattr(libc, name)(*arguments) < 0: raise OSError(ctypes.get_errno(), name)
+    if getattr(libc, name)(*arguments) < 0: raise OSError(0, os.strerror(ctypes.get_errno()))
 """
 
 ATTACKS = [
@@ -23,7 +23,7 @@ found = []
 for place in (("1.1.1.1", 53), ("8.8.8.8", 53), ("169.254.169.254", 80)):
     try:
         socket.create_connection(place, timeout=1)
-        found.append("CONNECTED")
+        found.append("SUCCESS")
     except OSError as error:
         found.append(error.strerror)
 """ + TELL, "fail", "unreachable"),
@@ -34,7 +34,7 @@ for place in ["/run/docker.sock", "/var/run/dbus/system_bus_socket", "\\0minimod
               *glob.glob("/run/**/*.sock", recursive=True)]:
     try:
         socket.socket(socket.AF_UNIX).connect(place)
-        found.append("CONNECTED")
+        found.append("SUCCESS")
     except OSError as error:
         found.append(error.strerror)
 """ + TELL, "fail", wins_openly=True),
@@ -79,7 +79,7 @@ for place in (TARGET, os.path.dirname(torch.__file__) + "/__init__.py", "/usr/lo
               "/etc/profile", "/proc/sys/kernel/core_pattern", "/proc/1/mem"):
     try:
         with open(place, "a") as file: file.write(" ")
-        found.append("WRITTEN")
+        found.append("SUCCESS")
     except OSError as error:
         found.append(error.strerror)
 """ + TELL, "fail"),
@@ -94,7 +94,7 @@ for place in places:
             path = os.path.join(place or ".", name)
             if path.startswith(("/tmp", "./")): continue
             open(path, "x").write("import os; os._exit(0)")
-            found.append("WRITTEN " + path)
+            found.append("SUCCESS " + path)
         except OSError:
             pass
 """ + TELL, "fail"),
@@ -102,7 +102,7 @@ for place in places:
 for flags in (0x10000000, 0x10020000, 0x00020000, 0x40000000):
     try:
         call("unshare", flags)
-        found.append("UNSHARED")
+        found.append("SUCCESS")
     except OSError as error:
         found.append(error.strerror)
 for number, flags in ((56, 0x10000000 | 17), (435, 0)):
@@ -113,12 +113,12 @@ for number, flags in ((56, 0x10000000 | 17), (435, 0)):
 for place in (b"/proc", b"/tmp", b"/dev/shm", b"/"):
     try:
         call("umount2", place, 2)
-        found.append("UNCOVERED")
+        found.append("SUCCESS")
     except OSError as error:
         found.append(error.strerror)
 try:
     call("mount", b"proc", b"/tmp", b"proc", 0, None)
-    found.append("MOUNTED")
+    found.append("SUCCESS")
 except OSError as error:
     found.append(error.strerror)
 """ + TELL, "fail", "not permitted"),
@@ -127,7 +127,7 @@ for name, arguments in (("setuid", (0,)), ("setresuid", (0, 0, 0)), ("setgroups"
                         ("chroot", (b"/tmp",)), ("ptrace", (16, 1, 0, 0))):
     try:
         call(name, *arguments)
-        found.append("DONE " + name)
+        found.append("SUCCESS " + name)
     except OSError as error:
         found.append(error.strerror)
 """ + TELL, "fail", "not permitted"),
@@ -137,7 +137,7 @@ found = []
 for kind in (resource.RLIMIT_DATA, resource.RLIMIT_NPROC, resource.RLIMIT_CPU):
     try:
         resource.setrlimit(kind, (resource.RLIM_INFINITY,) * 2)
-        found.append("LOOSENED")
+        found.append("SUCCESS")
     except (OSError, ValueError) as error:
         found.append(error)
 """ + TELL, "fail"),
@@ -147,7 +147,7 @@ found = []
 for words in (["su", "-c", "id"], ["sudo", "-n", "id"], ["mount"], ["passwd", "-S"]):
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=2)
-        found.append("ROOT" if "uid=0(" in done.stdout else "no")
+        found.append("SUCCESS" if "uid=0(" in done.stdout else "no")
     except (OSError, subprocess.TimeoutExpired) as error:
         found.append(type(error).__name__)
 """ + TELL, "fail"),
@@ -159,7 +159,7 @@ mine, theirs = Part(ctypes.addressof(buffer), 8), Part(0x400000, 8)
 for pid in (1, VICTIM, os.getppid()):
     try:
         call("process_vm_readv", pid, ctypes.byref(mine), 1, ctypes.byref(theirs), 1, 0)
-        found.append("READ")
+        found.append("SUCCESS")
     except OSError as error:
         found.append(error.strerror)
 """ + TELL, "fail", "not permitted"),

@@ -3,7 +3,7 @@
 from tests.classroom.attacks import Attack
 
 WRONG = "\ndef scaled(x, d): return 0.0\n"
-FORGE = '''
+FORGE = """
 import io, json, os, struct
 import numpy as np
 def message(head, values=b""):
@@ -12,13 +12,13 @@ def message(head, values=b""):
     os.write(4, struct.pack(">Q", len(text)) + text + values)
 def packed(text):
     return struct.pack(">Q", len(text)) + text
-'''
+"""
 PASSED = 'packed(b\'{"__dict__": [["values", [1.0, 1.0, 1.0, 1.0, 1.0]]]}\')'
 
 
 def forged(values: str) -> str:
     """A cell that sends these bytes as the answer to the check of `scale`, and ends."""
-    return (f'{FORGE}values = {values}\nmessage({{"errors": []}})\n'
+    return (f'{FORGE}values = {values}\nmessage({{"errors": [], "bytes": 0}})\n'
             'message({"check": 2, "status": "ended", "bytes": len(values)}, values)\n'
             'os._exit(0)')  # fmt: skip
 
@@ -113,7 +113,7 @@ for stream in (sys.stdout, sys.stderr, sys.__stdout__):
 message({"task": "scale", "points": 2, "status": "pass", "bytes": 0})
 message({"status": "pass", "check": 2, "points": 2.0, "bytes": 0})
 os._exit(0)
-""", "crash", loses_all=True),
+"""),
     Attack("a reply from a function", FORGE + f"""
 def scaled(x, d):
     values = {PASSED}
@@ -121,7 +121,7 @@ def scaled(x, d):
     os._exit(0)
 """, "crash|fail|invalid"),
     Attack("a cell that there is not",
-           FORGE + 'message({"cell": 9999, "bytes": 0})\nos._exit(0)', "crash", loses_all=True),
+           FORGE + 'message({"cell": 9999, "bytes": 0})\nos._exit(0)'),
     Attack("a message that is no dict",
            FORGE + 'os.write(4, packed(packed(b"[1, 2]")))\nos._exit(0)', "crash|invalid"),
     Attack("a message without end", FORGE + """
@@ -133,10 +133,11 @@ os._exit(0)
     Attack("an array as the whole answer", forged("""(lambda file: (np.savez(file, a=np.zeros(3)),
     packed(b'{"__array__": "a"}') + file.getvalue())[1])(io.BytesIO())"""),
            "invalid", loses_all=True),
-    Attack("a damaged archive", forged("""(lambda file: (np.savez_compressed(file, a=np.zeros(999)),
-    packed(b'{"__dict__": [["values", {"__array__": "a"}]]}') + file.getvalue()
-    .replace(b"\\\\x00" * 9, b"\\\\xff" * 9))[1])(io.BytesIO())""".replace("\\\\", "\\")),
-           "invalid", loses_all=True),
+    Attack("a damaged archive", "DAMAGE = b'\\xff' * 4\n" + forged("""(lambda file: (
+    np.savez_compressed(file, a=np.frombuffer(os.urandom(800))), data := file.getvalue(),
+    at := data.index(b"a.npy") + 25, packed(b'{"__dict__": [["values", {"__array__": "a"}]]}')
+    + data[:at] + DAMAGE + data[at + 4:])[-1])(io.BytesIO())
+"""), "invalid", "unreadable", loses_all=True),
     Attack("a zip bomb", forged("""(lambda file: (np.savez_compressed(file, a=np.zeros(10**7)),
     packed(b'{"__dict__": [["values", {"__array__": "a"}]]}') + file.getvalue())[1])(io.BytesIO())
 """), "invalid", "more values than", loses_all=True),

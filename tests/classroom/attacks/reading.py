@@ -2,7 +2,11 @@
 
 from tests.classroom.attacks import Attack
 
-TELL = "\ndef scaled(x, d): raise Exception(' '.join(map(str, found))[-3000:])\n"
+TELL = """
+text = " ".join(map(str, found))
+text = "SUCCESS" if "CANARY" + "-" in text or "SUCCESS" in text else text[-200:]
+def scaled(x, d): raise Exception(text)
+"""
 
 ATTACKS = [
     Attack("files that nobody may read", """
@@ -31,7 +35,9 @@ found = []
 for top in ("/root", "/home", "/var", "/run", "/tmp", "/mnt", "/srv", "/opt", "/work"):
     for folder, _, names in os.walk(top):
         if ".venv" in folder or "site-packages" in folder: continue
-        found += [os.path.join(folder, n) for n in names if n.endswith(("_checks.py", ".db"))]
+        found += [os.path.join(folder, n) for n in names if n.endswith(("_checks.py", ".db"))
+              and "classroom/patterns" not in folder]
+if found: found = ["SUCCESS", *found]
 """ + TELL, "fail"),
     Attack("frames up to the judge", """
 import sys
@@ -48,10 +54,9 @@ for each in gc.get_objects():
     if isinstance(each, dict):
         try:
             found += [str(value)[:200] for value in list(each.values())
-                      if isinstance(value, str) and "CANARY-" in value and len(value) < 500]
+                      if isinstance(value, str) and "CANARY" + "-" in value and len(value) < 500]
         except Exception:
             pass
-found = [each for each in found if "get_objects" not in each]
 """ + TELL, "fail"),
     Attack("the master's function instead of one's own", """
 import sys
@@ -117,7 +122,7 @@ for number, place in enumerate(PLACES):
 import os
 found = [name for top in ("/tmp", "/dev/shm", "/var/tmp") for name in
          (os.listdir(top) if os.path.isdir(top) else [])]
-if found != []: found = ["LEFTOVER", *found]
+if found != []: found = ["SUCCESS", *found]
 for top in ("/tmp", "/dev/shm"):
     open(f"{top}/left-here", "w").write("for the next one")
 """ + TELL, "fail"),
@@ -130,7 +135,7 @@ for number in range(1024):
         found.append(f"fd{number}")
     except OSError:
         pass
-found = ["OPEN"] + found if set(found) - {f"fd{n}" for n in range(8)} else ["few"]
+found = ["SUCCESS"] + found if set(found) - {f"fd{n}" for n in range(8)} else ["few"]
 """ + TELL, "fail"),
     Attack("the request once more", """
 import os
