@@ -204,7 +204,7 @@ def grades_export(
     """Copy grades, what the judge said, and answers, with pseudonyms in the place of names."""
     from pathlib import Path
 
-    from minimodels.classroom.grading.anonymous import export
+    from minimodels.classroom.reports.anonymous import export
 
     print(f"wrote {export(Path(folder), Path(anonymous))}: look through it before you share it")
 
@@ -217,7 +217,7 @@ def grades_delete(
     """Remove all data of one student; exit code 1 if the name still stands in a file."""
     from pathlib import Path
 
-    from minimodels.classroom.grading.forget import delete
+    from minimodels.classroom.reports.forget import delete
 
     done = delete(Path(folder), student)
     print("\n".join(f"removed {name}" for name in done.removed))

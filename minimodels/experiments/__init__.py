@@ -22,7 +22,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         "00_start", "minimodels.experiments.cohort:run",
         "thirty invented students hand in a lab and are graded, beside nbgrader; 5 minutes",
         ("minimodels/experiments/cohort.py", "minimodels/classroom/grading/judge.py",
-         "minimodels/classroom/grading/rebuild.py", "minimodels/classroom/grading/child.py"),
+         "minimodels/classroom/handed_in/rebuild.py", "minimodels/classroom/grading/child.py"),
     ),
     "lifecycle": Experiment(
         "00_start", "minimodels.experiments.lifecycle:minis",

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from minimodels.classroom import lab as labs
 from minimodels.classroom.cohort import Cohort, Plan
-from minimodels.classroom.grading import batch, outputs
+from minimodels.classroom.grading import batch
 from minimodels.classroom.grading.records import Record
 from minimodels.classroom.lab import Lab, changed
 from minimodels.classroom.normalize import Cell, Notebook, dumps, source
 from minimodels.classroom.release import handout
+from minimodels.classroom.reports import outputs
 
 NAMES = """
 Ada Berg|Ben Costa|Chen Li|Dana Novak|Emil Sato|Fatma Kaya|Goran Ilic|Hana Mori|Ivo Rossi|Jing Wu

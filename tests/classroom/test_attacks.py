@@ -15,7 +15,7 @@ import torch
 from minimodels import files
 from minimodels.classroom import lab as labs
 from minimodels.classroom.grading.judge import Judge
-from minimodels.classroom.grading.rebuild import code
+from minimodels.classroom.handed_in.rebuild import code
 from minimodels.errors import UserError
 from minimodels.sandbox import box
 from tests.classroom import toys

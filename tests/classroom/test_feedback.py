@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import pytest
 
 from minimodels.classroom.cohort import Cohort, Plan
-from minimodels.classroom.grading import feedback, page, people, report, similarity
 from minimodels.classroom.grading.records import Verdict, file_name
-from minimodels.classroom.grading.tasks import tasks
+from minimodels.classroom.reports import feedback, page, people, report, similarity
+from minimodels.classroom.reports.tasks import tasks
 from tests.classroom import graded
 from tests.classroom.graded import NAMES, answers, record, records
 

@@ -18,8 +18,8 @@ from nbgrader import api
 from nbgrader.api import Gradebook
 
 from minimodels.classroom.cohort import Cohort, Plan
-from minimodels.classroom.grading import gradebook, inert, outputs, regrade
 from minimodels.classroom.grading.records import file_name
+from minimodels.classroom.reports import gradebook, inert, outputs, regrade
 from minimodels.errors import UserError
 from tests.classroom import graded
 

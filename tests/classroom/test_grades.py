@@ -8,8 +8,8 @@ from datetime import datetime
 import pytest
 
 from minimodels.classroom.cohort import Cohort, Plan
-from minimodels.classroom.grading import grades, lms, people, regrade, tables
 from minimodels.classroom.grading.records import Verdict
+from minimodels.classroom.reports import grades, lms, people, regrade, tables
 from minimodels.errors import UserError
 from tests.classroom.graded import LATE, NAMES, record, records
 

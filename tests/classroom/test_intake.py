@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minimodels.classroom import lab as labs
-from minimodels.classroom.grading import forms, intake, unpack
-from minimodels.classroom.grading.intake import collect
-from minimodels.classroom.grading.rebuild import rebuild
+from minimodels.classroom.handed_in import forms, intake, unpack
+from minimodels.classroom.handed_in.intake import collect
+from minimodels.classroom.handed_in.rebuild import rebuild
 from minimodels.errors import UserError
 from tests.classroom import toys
 from tests.classroom.damage import DAMAGE, dump, own, solved

@@ -12,7 +12,7 @@ from minimodels.classroom import lab as labs
 from minimodels.classroom.compare import difference
 from minimodels.classroom.grading import plain
 from minimodels.classroom.grading.judge import Judge
-from minimodels.classroom.grading.rebuild import code
+from minimodels.classroom.handed_in.rebuild import code
 from minimodels.classroom.normalize import source
 from minimodels.classroom.release import release
 from tests.classroom import toys

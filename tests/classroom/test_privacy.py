@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from minimodels import cli
 from minimodels.classroom.cohort import Cohort
-from minimodels.classroom.grading import anonymous, forget, outputs
 from minimodels.classroom.grading import records as store
 from minimodels.classroom.grading.records import Verdict, file_name
+from minimodels.classroom.reports import anonymous, forget, outputs
 from minimodels.errors import UserError
 from tests.classroom import graded
 

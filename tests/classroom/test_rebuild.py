@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from minimodels import files
 from minimodels.classroom import lab as labs
-from minimodels.classroom.grading import reading
-from minimodels.classroom.grading.magics import defined, plain_python, statements
-from minimodels.classroom.grading.rebuild import code, rebuild
+from minimodels.classroom.handed_in import reading
+from minimodels.classroom.handed_in.magics import defined, plain_python, statements
+from minimodels.classroom.handed_in.rebuild import code, rebuild
 from minimodels.classroom.normalize import source
 from minimodels.classroom.release import handout
 from tests.classroom import toys

@@ -1,1 +1,1 @@
-"""From what students hand in to grades: take in, rebuild, judge, record, report."""
+"""From a student's code to a record: judged in a box, one by one or a whole batch."""

@@ -21,10 +21,11 @@ from tqdm import tqdm
 from minimodels import files, sandbox
 from minimodels.classroom import lab as labs
 from minimodels.classroom.cohort import Cohort
-from minimodels.classroom.grading import intake, records
+from minimodels.classroom.grading import records
 from minimodels.classroom.grading.judge import Expected, Judge, fingerprint
-from minimodels.classroom.grading.rebuild import Rebuilt, rebuild
 from minimodels.classroom.grading.records import Record, Verdict
+from minimodels.classroom.handed_in import intake
+from minimodels.classroom.handed_in.rebuild import Rebuilt, rebuild
 from minimodels.classroom.lab import Lab
 from minimodels.classroom.release import version
 from minimodels.errors import UserError

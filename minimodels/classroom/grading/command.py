@@ -6,9 +6,10 @@ from pathlib import Path
 from minimodels import files, sandbox
 from minimodels.classroom import cohort as cohorts
 from minimodels.classroom.cohort import Cohort
-from minimodels.classroom.grading import batch, outputs, people, regrade
+from minimodels.classroom.grading import batch
 from minimodels.classroom.grading.batch import Engine, Run
 from minimodels.classroom.grading.records import Record
+from minimodels.classroom.reports import outputs, people, regrade
 from minimodels.errors import UserError
 
 TRUST = "I trust everyone who wrote this code"

@@ -21,8 +21,8 @@ import numpy as np
 from minimodels.classroom.compare import difference
 from minimodels.classroom.grading import plain
 from minimodels.classroom.grading.client import Server
-from minimodels.classroom.grading.rebuild import code
 from minimodels.classroom.grading.records import Verdict
+from minimodels.classroom.handed_in.rebuild import code
 from minimodels.classroom.lab import Check, Lab
 from minimodels.classroom.normalize import Notebook, dumps
 from minimodels.errors import UserError

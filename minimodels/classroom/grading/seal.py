@@ -88,7 +88,9 @@ def _functions(thing: Any) -> Iterator[FunctionType]:
         yield from _functions(getattr(thing, "__wrapped__", None))
     elif isinstance(thing, type):
         for each in vars(thing).values():
-            yield from _functions(getattr(each, "__func__", getattr(each, "fget", each)))
+            method = getattr(each, "__func__", getattr(each, "fget", each))
+            if isinstance(method, FunctionType):
+                yield from _functions(method)
     elif isinstance(thing, ModuleType):
         home = f"{thing.__name__}."
         inside = [each for name, each in list(sys.modules.items()) if f"{name}.".startswith(home)]

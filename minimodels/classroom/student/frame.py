@@ -8,7 +8,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from minimodels.classroom.grading.rebuild import Rebuilt, in_release
+from minimodels.classroom.handed_in.rebuild import Rebuilt, in_release
 from minimodels.classroom.normalize import Cell, Notebook, source, tags
 from minimodels.classroom.student.copies import locked, nbgrader, text
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from minimodels import files
-from minimodels.classroom.grading import reading
-from minimodels.classroom.grading.choose import Item
-from minimodels.classroom.grading.magics import defined
+from minimodels.classroom.handed_in import reading
+from minimodels.classroom.handed_in.choose import Item
+from minimodels.classroom.handed_in.magics import defined
 from minimodels.classroom.normalize import read, source
 from minimodels.errors import UserError
 

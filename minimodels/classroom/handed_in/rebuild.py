@@ -23,10 +23,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from minimodels.classroom.grading import reading
-from minimodels.classroom.grading.frame import Frame, Slot, frame, is_code, of_release
-from minimodels.classroom.grading.magics import plain_python
-from minimodels.classroom.grading.reading import Handed, Piece, Unreadable
+from minimodels.classroom.handed_in import reading
+from minimodels.classroom.handed_in.frame import Frame, Slot, frame, is_code, of_release
+from minimodels.classroom.handed_in.magics import plain_python
+from minimodels.classroom.handed_in.reading import Handed, Piece, Unreadable
 from minimodels.classroom.lab import Lab
 from minimodels.classroom.normalize import Notebook
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from minimodels.classroom.grading.records import Record, Verdict
-from minimodels.classroom.grading.tables import number, one_line
+from minimodels.classroom.reports.tables import number, one_line
 
 BY_PERSON = {"override": "override", "marked": "marked by a person"}
 

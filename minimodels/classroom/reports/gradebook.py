@@ -27,11 +27,11 @@ from tqdm import tqdm
 
 from minimodels import files
 from minimodels.classroom.cohort import Cohort, Plan
-from minimodels.classroom.grading import handmade
-from minimodels.classroom.grading.people import Key, Mark
+from minimodels.classroom.reports import handmade
+from minimodels.classroom.reports.people import Key, Mark
 from minimodels.classroom.grading.records import Record, Verdict, file_name
-from minimodels.classroom.grading.tables import number
-from minimodels.classroom.grading.tasks import tasks
+from minimodels.classroom.reports.tables import number
+from minimodels.classroom.reports.tasks import tasks
 from minimodels.classroom.lab import Lab
 from minimodels.classroom.normalize import Notebook, dumps, source
 from minimodels.classroom.release import release
@@ -41,7 +41,7 @@ CONFIG = """\
 c = get_config()  # noqa: F821
 c.CourseDirectory.course_id = {name!r}
 # A student's text shows in these pages and does not act.
-c.HTMLExporter.filters = {{"strip_files_prefix": "minimodels.classroom.grading.inert.shown"}}
+c.HTMLExporter.filters = {{"strip_files_prefix": "minimodels.classroom.reports.inert.shown"}}
 """
 
 

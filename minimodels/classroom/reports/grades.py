@@ -11,7 +11,7 @@ from pathlib import Path
 
 from minimodels.classroom.cohort import Cohort
 from minimodels.classroom.grading.records import Record
-from minimodels.classroom.grading.tables import write_table
+from minimodels.classroom.reports.tables import write_table
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ by Identifier.
 from collections.abc import Iterable
 from pathlib import Path
 
-from minimodels.classroom.grading.grades import Final
+from minimodels.classroom.reports.grades import Final
 from minimodels.classroom.grading.records import Record
-from minimodels.classroom.grading.tables import write_table
+from minimodels.classroom.reports.tables import write_table
 
 CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 MOODLE = ("Identifier", "Full name", "Grade", "Maximum Grade")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from minimodels import files
 from minimodels.classroom.grading.records import Record, file_name
-from minimodels.classroom.grading.tasks import answer, tasks
+from minimodels.classroom.reports.tasks import answer, tasks
 from minimodels.classroom.lab import Lab
 from minimodels.classroom.normalize import source
 from minimodels.classroom.release import release

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from minimodels.classroom.grading.magics import assigned, defined
-from minimodels.classroom.grading.reading import Piece, lines
+from minimodels.classroom.handed_in.magics import assigned, defined
+from minimodels.classroom.handed_in.reading import Piece, lines
 from minimodels.classroom.lab import Lab
 from minimodels.classroom.normalize import Cell, Notebook, dumps, source, tags
 from minimodels.classroom.release import release

@@ -5,7 +5,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from minimodels.classroom.grading.forms import Who
+from minimodels.classroom.handed_in.forms import Who
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from minimodels.classroom.grading.magics import defined
+from minimodels.classroom.handed_in.magics import defined
 
 MOST_BYTES = 100 * 2**20
 MOST_PARTS = 5_000_000  # quotes and brackets: they bound the memory that parsing takes (1 GB)

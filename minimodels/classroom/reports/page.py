@@ -6,7 +6,7 @@ message or a name that holds HTML stays text even if an escape were forgotten.
 
 import html
 
-from minimodels.classroom.grading.tables import hidden, number
+from minimodels.classroom.reports.tables import hidden, number
 
 STATUS = {  # status: sign, words, tone
     "pass": ("✓", "passed", "good"),

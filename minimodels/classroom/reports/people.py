@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 from minimodels.classroom.cohort import Cohort, Plan
 from minimodels.classroom.grading.records import Record, Verdict
-from minimodels.classroom.grading.tables import Line, read_table
+from minimodels.classroom.reports.tables import Line, read_table
 from minimodels.errors import UserError
 
 Key = tuple[str, str, str]  # student, lab, task

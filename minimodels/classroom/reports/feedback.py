@@ -10,11 +10,11 @@ from pathlib import Path
 
 from minimodels import files
 from minimodels.classroom.cohort import Cohort
-from minimodels.classroom.grading import page
-from minimodels.classroom.grading.grades import finals, late
+from minimodels.classroom.reports import page
+from minimodels.classroom.reports.grades import finals, late
 from minimodels.classroom.grading.records import Record, Verdict, file_name
-from minimodels.classroom.grading.tables import number
-from minimodels.classroom.grading.tasks import Task, answer, tasks
+from minimodels.classroom.reports.tables import number
+from minimodels.classroom.reports.tasks import Task, answer, tasks
 from minimodels.classroom.lab import Lab
 
 WHOLE = Task("", "The lab as a whole", 0.0, (), True)

@@ -12,10 +12,10 @@ from statistics import mean, median
 
 from minimodels import files
 from minimodels.classroom.cohort import Cohort
-from minimodels.classroom.grading import page
+from minimodels.classroom.reports import page
 from minimodels.classroom.grading.records import Record, Verdict
-from minimodels.classroom.grading.tables import number
-from minimodels.classroom.grading.tasks import Task, tasks
+from minimodels.classroom.reports.tables import number
+from minimodels.classroom.reports.tasks import Task, tasks
 from minimodels.classroom.lab import Lab
 
 NUMBER = re.compile(r"[-+−]?\b\d+(?:\.\d+)?(?:e[-+]?\d+)?\b|\b(?:nan|inf)\b")

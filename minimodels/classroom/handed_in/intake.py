@@ -21,9 +21,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path, PurePath
 
-from minimodels.classroom.grading import choose, forms, unpack, which
-from minimodels.classroom.grading.forms import Who
-from minimodels.classroom.grading.unpack import Entry
+from minimodels.classroom.handed_in import choose, forms, unpack, which
+from minimodels.classroom.handed_in.forms import Who
+from minimodels.classroom.handed_in.unpack import Entry
 from minimodels.errors import UserError
 
 MOST_STUDENT = 300 * 2**20  # bytes that are copied for one student

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from minimodels.classroom.grading.people import Mark
+from minimodels.classroom.reports.people import Mark
 from minimodels.classroom.grading.records import Verdict
-from minimodels.classroom.grading.tasks import Task
+from minimodels.classroom.reports.tasks import Task
 from minimodels.classroom.normalize import read as read_notebook
 from minimodels.classroom.normalize import source
 from minimodels.errors import UserError

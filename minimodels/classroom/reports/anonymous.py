@@ -23,7 +23,7 @@ from pathlib import Path
 
 from minimodels import files
 from minimodels.classroom.grading.records import Record, all_in, file_name
-from minimodels.classroom.grading.tables import one_line, plain, write_table
+from minimodels.classroom.reports.tables import one_line, plain, write_table
 from minimodels.errors import UserError
 
 REMOVED = "REDACTED"

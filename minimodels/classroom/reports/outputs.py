@@ -5,19 +5,10 @@ from pathlib import Path
 
 from minimodels import files
 from minimodels.classroom.cohort import Cohort
-from minimodels.classroom.grading import (
-    feedback,
-    gradebook,
-    lms,
-    people,
-    report,
-    similarity,
-)
-from minimodels.classroom.grading import (
-    grades as tables,
-)
+from minimodels.classroom.reports import feedback, gradebook, lms, people, report, similarity
+from minimodels.classroom.reports import grades as tables
 from minimodels.classroom.grading.records import Record, all_in, save
-from minimodels.classroom.grading.tasks import tasks
+from minimodels.classroom.reports.tasks import tasks
 from minimodels.classroom.lab import Lab
 
 Answers = Callable[[Record], Mapping[str, str]]

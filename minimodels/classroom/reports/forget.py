@@ -19,9 +19,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from minimodels.classroom.grading import gradebook
+from minimodels.classroom.reports import gradebook
 from minimodels.classroom.grading.records import all_in, file_name
-from minimodels.classroom.grading.tables import one_line, plain, write_table
+from minimodels.classroom.reports.tables import one_line, plain, write_table
 from minimodels.errors import UserError
 
 COLUMNS = ("student", "Student", "Full name")  # which name a student in our tables
