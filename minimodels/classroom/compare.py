@@ -88,7 +88,7 @@ def _dicts(got: Any, expected: dict, rtol: float, atol: float) -> str:
 
 def _lists(got: Any, expected: list, rtol: float, atol: float) -> str:
     if not isinstance(got, (list, tuple)):
-        return f"it is {_kind(got)} and must be a list"
+        return f"it is {_kind(got)} and must be {_kind(expected)}"
     if len(got) != len(expected):
         return f"there are {len(got)} values and must be {len(expected)}"
     pairs = zip(got, expected, strict=True)
