@@ -1,6 +1,5 @@
 """The sandbox: what runs in it, what it cannot see, reach or use up, in each way of making one."""
 
-import ctypes
 import os
 import shutil
 import socket
@@ -102,16 +101,17 @@ def test_how_it_ended_has_a_name(engine, code, status, returncode):
     "code, statuses",
     [
         ("import mmap\nm = [mmap.mmap(-1, 2**25) for _ in range(20)]\n"
-         "for each in m: each.write(b'x' * 2**25)\nimport time; time.sleep(20)", "out of memory"),
+         "for each in m: each.write(b'x' * 2**25)\nimport time; time.sleep(30)", "out of memory"),
         ("import os, time\nfor _ in range(6):\n    if os.fork() == 0: break\n"
-         "m = bytearray(b'x') * (100 * 2**20)\ntime.sleep(20)", "out of memory"),
+         "m = bytearray(b'x') * (100 * 2**20)\ntime.sleep(30)", "out of memory"),
         ("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass",
          "too many processes|timeout"),
     ],
     ids=["shared memory", "memory of many", "fork bomb"],
 )  # fmt: skip
 def test_limits_hold_for_all_processes_together(engine, code, statuses):
-    limits = Limits(seconds=8, memory=300 * MB, processes=16)
+    seconds = 2 if "while" in code else 20
+    limits = Limits(seconds=seconds, memory=300 * MB, processes=16)
     done = python(code, limits=limits, engine=engine)
     assert done.status in statuses.split("|"), done
 
@@ -139,8 +139,9 @@ def test_environment_files_and_open_files_stay_outside(engine, tmp_path, monkeyp
     monkeypatch.setenv("MINIMODELS_SECRET", "secret")
     secret = tmp_path / "secret.txt"
     secret.write_text("secret")
-    code = (f"import os\nprint(os.environ.get('MINIMODELS_SECRET'), os.path.exists({str(secret)!r}),"
-            " [n for n in range(3, 99) if os.path.exists(f'/proc/self/fd/{n}')],"
+    code = ("import os\nprint(os.environ.get('MINIMODELS_SECRET'),"
+            f" os.path.exists({str(secret)!r}),"
+            " [n for n in range(3, 99) if os.path.exists('/proc/self/fd/%d' % n)],"
             " len([n for n in os.listdir('/proc') if n.isdigit()]) < 4)")  # fmt: skip
     with secret.open(encoding="utf-8") as handle:
         os.set_inheritable(handle.fileno(), True)
@@ -154,21 +155,23 @@ def test_what_is_readable_can_be_read_and_not_written(engine, tmp_path):
     (folder / "data.txt").write_text("data")
     tmp_path.chmod(0o755)
     code = (f"path = {str(folder / 'data.txt')!r}\nprint(open(path).read())\n"
-            "try: open(path, 'w')\nexcept OSError as error: print(type(error).__name__)")  # fmt: skip
+            "try: open(path, 'w')\nexcept OSError: print('refused')")  # fmt: skip
     done = python(code, readable=(folder,), engine=engine)
-    assert done.stdout.splitlines()[0] == b"data", done
-    assert done.stdout.splitlines()[1] in (b"OSError", b"PermissionError")
+    assert done.stdout == b"data\nrefused\n", done
     assert (folder / "data.txt").read_text() == "data"
 
 
 def test_what_is_hidden_is_empty(engine):
-    hidden = (box.PACKAGE / "errors.py", box.PACKAGE / "cluster")
-    code = (f"import os; print(open({str(hidden[0])!r}).read(), os.listdir({str(hidden[1])!r}),"
-            f" len(open({str(box.PACKAGE / 'files.py')!r}).read()) > 99)")  # fmt: skip
-    look = box.Box(hidden=hidden)
-    argv = box.command([sys.executable, "-c", code], look, Limits(), engine)
-    done = subprocess.run(argv, env=box.environment(look), capture_output=True, text=True)
-    assert done.stdout == " [] True\n", done
+    hidden, shown = box.PACKAGE / "cluster", box.PACKAGE / "errors.py"
+    code = (f"import os\nprint(os.listdir({str(hidden)!r}), len(open({str(shown)!r}).read()) > 9)\n"
+            "print(len(open(%r).read()))")  # fmt: skip
+    for hide, says in (((hidden,), "[] True\n"), ((hidden, box.PACKAGE / "files.py"), "[] True\n")):
+        look = box.Box(hidden=hide)
+        words = [sys.executable, "-c", code % str(box.PACKAGE / "files.py")]
+        argv = box.command(words, look, Limits(), engine)
+        done = subprocess.run(argv, env=box.environment(look), capture_output=True, text=True)
+        length = done.stdout.removeprefix(says).strip()  # a hidden file is empty, or refused
+        assert done.stdout.startswith(says) and (length in ("", "0")) == (len(hide) == 2), done
 
 
 def test_nobody_outlives_a_run(engine):

@@ -127,7 +127,11 @@ def main() -> None:
         limits = {**spec["drop"], "data": _private_bytes() + spec["drop"]["memory"]}
         drop(limits, bytes.fromhex(spec["filter"]))
     os.chdir("/tmp")
-    os.execvp(sys.argv[2], sys.argv[2:])
+    try:
+        os.execvp(sys.argv[2], sys.argv[2:])
+    except OSError as problem:
+        print(f"{sys.argv[2]}: {problem.strerror}", file=sys.stderr)
+        raise SystemExit(127) from problem  # as a shell has it
 
 
 def _own_user_namespace(uid: int) -> None:

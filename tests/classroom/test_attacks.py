@@ -147,7 +147,7 @@ def test_nothing_is_left_of_a_batch(world, batch):
 @pytest.mark.parametrize("name", ["namespaces"])
 def test_the_other_box_holds_as_well(world, name):
     if not box.works(name):
-        pytest.skip("this machine has no other box")
+        pytest.skip("this machine has no such box")
     with Judge(name) as judge:
         for attack in [each for each in QUICK if not each.slow]:
             check(world, attack, judge.judge(world.lab, world.cells(attack)), world.touched())
