@@ -3,8 +3,9 @@
 Token, head and slot numbers stand in the pictures, so that colors only repeat what is written.
 """
 
-import matplotlib.pyplot as plt
-from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.patches import FancyBboxPatch
+
+from minimodels.data.drawing import bare, box, canvas
 
 BLUE, VERMILION, GREEN, SKY = "#0072B2", "#D55E00", "#009E73", "#56B4E9"  # Okabe & Ito 2008
 HEADS = (BLUE, VERMILION, GREEN, SKY)  # a color for each key head
@@ -12,12 +13,12 @@ HEADS = (BLUE, VERMILION, GREEN, SKY)  # a color for each key head
 
 def masks(cases=((0, 4), (3, 2))):
     """Who may look at whom: a grid for each (past, present), a dot where the query sees the key."""
-    figure, panels = _canvas(8.5, 3.4, columns=len(cases))
+    figure, panels = canvas(8.5, 3.4, columns=len(cases))
     for axes, (past, present) in zip(panels, cases, strict=True):
         for row in range(present):
             for key in range(past + present):
                 seen = key <= past + row
-                _box(axes, key - 0.5, row - 0.5, 1, 1, SKY if seen else "white",
+                box(axes, key - 0.5, row - 0.5, 1, 1, SKY if seen else "white",
                      "●" if seen else "")  # fmt: skip
         axes.set(xlim=(-0.6, past + present - 0.4), ylim=(present - 0.4, -0.6), aspect="equal")
         axes.set_xticks(range(past + present))
@@ -31,12 +32,12 @@ def masks(cases=((0, 4), (3, 2))):
 
 def shapes(T=3, S=5, d=4):
     """Attention of one head as rectangles: q kᵀ is (T, S), its rows become weights, times v."""
-    figure, (axes,) = _canvas(9, 2.7)
+    figure, (axes,) = canvas(9, 2.7)
     parts = [("q", T, d, SKY, "@"), ("kᵀ", d, S, SKY, "→"), ("scores", T, S, "white", "→"),
              ("weights", T, S, "white", "@"), ("v", S, d, SKY, "="), ("out", T, d, GREEN, "")]
     left = 0.0
     for name, rows, columns, color, after in parts:
-        _box(axes, left, -rows / 2, columns, rows, color, name)
+        box(axes, left, -rows / 2, columns, rows, color, name)
         axes.text(left + columns / 2, 3.1, _size(rows, columns, T, S), ha="center")
         axes.text(left + columns + 0.7, 0, after, ha="center", va="center", fontsize=15)
         if name == "weights":
@@ -46,47 +47,47 @@ def shapes(T=3, S=5, d=4):
         left += columns + 1.4
     axes.set(xlim=(-0.3, left), ylim=(3.5, -2.9), aspect="equal")
     axes.set_title("Every query mixes the values by its own row of weights")
-    return _bare(figure)
+    return bare(figure)
 
 
 def sharing(num_heads=4, key_heads=(4, 2, 1)):
     """Query heads above, the key and value head each of them reads below: MHA, GQA, MQA."""
-    figure, panels = _canvas(9, 2.6, columns=len(key_heads))
+    figure, panels = canvas(9, 2.6, columns=len(key_heads))
     for axes, K in zip(panels, key_heads, strict=True):
         group = num_heads // K
         for head in range(num_heads):
             below = (head // group + 0.5) * group - 0.5  # where its key head stands
             axes.plot([head, below], [0.35, 1.65], color=HEADS[head // group], lw=2, zorder=0)
-            _box(axes, head - 0.4, -0.35, 0.8, 0.7, "white", f"q{head}", HEADS[head // group])
+            box(axes, head - 0.4, -0.35, 0.8, 0.7, "white", f"q{head}", HEADS[head // group])
         for key in range(K):
             middle = (key + 0.5) * group - 0.5
-            _box(axes, middle - 0.4, 1.65, 0.8, 0.7, HEADS[key], f"kv{key}", ink="white")
+            box(axes, middle - 0.4, 1.65, 0.8, 0.7, HEADS[key], f"kv{key}", ink="white")
         name = {num_heads: "multi-head", 1: "multi-query"}.get(K, "grouped-query")
         axes.set(xlim=(-0.7, num_heads - 0.3), ylim=(2.5, -0.6))
         axes.set_title(f"{name}: H={num_heads}, K={K}")
-    return _bare(figure)
+    return bare(figure)
 
 
 def slots(pieces=(3, 1, 2), room=8):
     """A cache after each append: what lay there, what is new, what is still empty."""
-    figure, (axes,) = _canvas(8.5, 2.8)
+    figure, (axes,) = canvas(8.5, 2.8)
     end = 0
     for row, new in enumerate(pieces):
         start, end = end, end + new
         for slot in range(room):
             color = "white" if slot >= end else VERMILION if slot >= start else SKY
             ink = "white" if color == VERMILION else "black"
-            _box(axes, slot, row * 1.3, 1, 1, color, f"k{slot}" if slot < end else "", ink=ink)
+            box(axes, slot, row * 1.3, 1, 1, color, f"k{slot}" if slot < end else "", ink=ink)
         axes.text(-0.3, row * 1.3 + 0.5, f"append {new}", ha="right", va="center")
         axes.text(room + 0.3, row * 1.3 + 0.5, f"length {end}", ha="left", va="center")
     axes.set(xlim=(-2.4, room + 2.4), ylim=(len(pieces) * 1.3, -0.3), aspect="equal")
     axes.set_title("Orange is written now, blue was there. An append returns both")
-    return _bare(figure)
+    return bare(figure)
 
 
 def flow():
     """The whole module from left to right: x, three projections, … , o_proj."""
-    figure, (axes,) = _canvas(9.5, 3)
+    figure, (axes,) = canvas(9.5, 3)
     stages = [(0, "x", (1,)), (1.6, "{}_proj\nsplit", (0, 1, 2)), (3.2, "rotate", (0, 1)),
               (4.8, "cache\nappend", (1, 2)), (6.4, "share", (1, 2)), (8, "attention\nmask", (1,)),
               (9.6, "merge\no_proj", (1,))]  # fmt: skip
@@ -106,12 +107,12 @@ def flow():
             axes.text(x, row + 0.5, words.format("qkv"[row]), ha="center", va="center", fontsize=9)
     axes.set(xlim=(-0.7, 11.2), ylim=(3, -0.1))
     axes.set_title("q and k are rotated, k and v are kept. Gray: given")
-    return _bare(figure)
+    return bare(figure)
 
 
 def weights(table, words, title):
     """Attention weights (T, T) in percent: a row for each query, a column for each key."""
-    figure, (axes,) = _canvas(8, 4.1)
+    figure, (axes,) = canvas(8, 4.1)
     table = [[float(share) for share in row] for row in table]
     axes.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for row, shares in enumerate(table):
@@ -122,24 +123,6 @@ def weights(table, words, title):
     axes.set_yticks(range(len(words)), words)
     axes.set(xlabel="key of", ylabel="query of", title=title)
     return figure
-
-
-def _canvas(width: float, height: float, columns: int = 1):
-    figure, panels = plt.subplots(1, columns, figsize=(width, height), layout="constrained",
-                                  squeeze=False)  # fmt: skip
-    plt.close(figure)  # the caller shows it; a notebook would otherwise show it twice
-    return figure, panels[0]
-
-
-def _bare(figure):
-    for axes in figure.axes:
-        axes.set_axis_off()
-    return figure
-
-
-def _box(axes, x, y, width, height, color, words="", edge="black", ink="black") -> None:
-    axes.add_patch(Rectangle((x, y), width, height, facecolor=color, edgecolor=edge))
-    axes.text(x + width / 2, y + height / 2, words, ha="center", va="center", color=ink)
 
 
 def _size(rows: int, columns: int, T: int, S: int) -> str:

@@ -1,22 +1,7 @@
 """A term: which labs, when they are due, what lateness costs, and the seed of the private inputs.
 
-A lecturer writes it as `cohort.toml` and keeps it, because it holds the seed:
-
-    name = "nlp-2026-autumn"
-    seed = 20261
-
-    [late]
-    per_day = 0.1        # of the points, for each day begun
-    days = 5             # after these, nothing
-
-    [labs.attention]
-    due = 2026-12-01T23:59:00+01:00
-
-    [labs.attention.points]  # instead of the lab's own; tasks left out keep theirs
-    mask = 5
-
-    [labs.tokenizer]
-    due = 2026-12-15T23:59:00+01:00
+A lecturer writes it as `cohort.toml` and keeps it, because it holds the seed. `minimodels release
+--example` prints one to start from.
 """
 
 import math

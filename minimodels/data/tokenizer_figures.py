@@ -4,9 +4,8 @@ All words stand in the pictures, so that colors only repeat what is written. The
 down and not computed: computing it is what the lab asks for, and its checks use the same words.
 """
 
-import matplotlib.pyplot as plt
-from matplotlib.patches import Rectangle
 
+from minimodels.data.drawing import bare, box, canvas
 from minimodels.data.figures import LANGUAGE_NAMES
 
 BLUE, VERMILION, GREEN, SKY = "#0072B2", "#D55E00", "#009E73", "#56B4E9"  # Okabe & Ito 2008
@@ -43,24 +42,24 @@ BY_LENGTH = [
 
 def words():
     """A text, the same text with marks, and the words into which it is cut."""
-    figure, (axes,) = _canvas(9, 2.7)
+    figure, (axes,) = canvas(9, 2.7)
     _letters(axes, [0.5 + i for i in range(1, 13)], 0, TEXT, "white")
     _letters(axes, [0.5 + i for i in range(13)], 1.4, MARKED, "white", marks=True)
     left = 0.0
     for start, end in zip(STARTS, [*STARTS[1:], len(MARKED)], strict=True):
         word, width = "".join(MARKED[start:end]), end - start
-        _box(axes, left, 2.8, width, 1, SKY, word)
+        box(axes, left, 2.8, width, 1, SKY, word, size=SIZE)
         left += width + 0.35
     for row, name in enumerate(("text", "marked", "words")):
         axes.text(-0.4, 1.4 * row + 0.5, name, ha="right", va="center", fontsize=SIZE)
     axes.set(xlim=(-2.2, left), ylim=(4, -0.2))
     axes.set_title("A space becomes ▁ and begins a word. ␣ is a space, ↵ a newline")
-    return _bare(figure)
+    return bare(figure)
 
 
 def pairs():
     """Three words with their counts, and how often each pair of neighbors occurs in them."""
-    figure, (left, right) = _canvas(9, 2.9, columns=2)
+    figure, (left, right) = canvas(9, 2.9, columns=2)
     for row, (word, times) in enumerate(WORDS):
         left.text(-0.3, 1.4 * row + 0.5, f"{times} ×", ha="right", va="center", fontsize=SIZE)
         _pieces(left, 0, 1.4 * row, " ".join(word))
@@ -80,7 +79,7 @@ def pairs():
 
 def learning():
     """The three words after each of the first four steps of training."""
-    figure, (axes,) = _canvas(9.5, 3.4)
+    figure, (axes,) = canvas(9.5, 3.4)
     columns = [1.6, 6.6, 13.2]
     for (word, times), x in zip(WORDS, columns, strict=True):
         axes.text(x, -0.35, f"{times} × {word}", fontsize=SIZE)
@@ -92,12 +91,12 @@ def learning():
             _pieces(axes, x, y, text, new=learned)
     axes.set(xlim=(-1, 17.6), ylim=(6.2, -1))
     axes.set_title("Each step joins one pair everywhere. Orange: the piece that was learned")
-    return _bare(figure)
+    return bare(figure)
 
 
 def ranks():
     """The word ▁little with lowest rank first, and with the longest piece first."""
-    figure, panels = _canvas(9.5, 3.1, columns=2)
+    figure, panels = canvas(9.5, 3.1, columns=2)
     titles = ("lowest rank first: ▁l it t le", "longest piece first: another answer")
     for axes, title, steps in zip(panels, titles, (BY_RANK, BY_LENGTH), strict=True):
         for row, (text, joined) in enumerate(steps):
@@ -105,12 +104,12 @@ def ranks():
             axes.text(7.4, 1.25 * row + 0.5, joined, va="center", fontsize=11, color=VERMILION)
         axes.set(xlim=(-0.2, 11), ylim=(5, -0.2))
         axes.set_title(title)
-    return _bare(figure)
+    return bare(figure)
 
 
 def fallback():
     """The text "5 €" as words, symbols and pieces, for a vocabulary without the €."""
-    figure, (axes,) = _canvas(8.5, 2.7)
+    figure, (axes,) = canvas(8.5, 2.7)
     rows = [("words", [(0, 1, "▁"), (1, 1, "5"), (2, 4, "▁€")]),
             ("symbols", [(0, 1, "▁"), (1, 1, "5"), (2, 1, "▁"), (3, 3, "€")]),
             ("pieces", [(0, 1, "▁"), (1, 1, "5"), (2, 1, "▁"),
@@ -119,11 +118,11 @@ def fallback():
         axes.text(-0.1, 1.4 * row + 0.5, name, ha="right", va="center", fontsize=SIZE)
         for x, width, piece in boxes:
             unknown = piece == "€" or piece.startswith("<")
-            _box(axes, x + 0.04, 1.4 * row, width - 0.08, 1, VERMILION if unknown else SKY, piece,
-                 "white" if unknown else "black")  # fmt: skip
+            color, ink = (VERMILION, "white") if unknown else (SKY, "black")
+            box(axes, x + 0.04, 1.4 * row, width - 0.08, 1, color, piece, ink=ink, size=SIZE)
     axes.set(xlim=(-2, 6.1), ylim=(4, -0.2))
     axes.set_title("A character that no piece holds is spelled by its bytes in UTF-8")
-    return _bare(figure)
+    return bare(figure)
 
 
 def bills(costs):
@@ -131,7 +130,7 @@ def bills(costs):
 
     Two tokenizers, the one in hatched orange and the other in blue.
     """
-    figure, (axes,) = _canvas(8, 3.2)
+    figure, (axes,) = canvas(8, 3.2)
     languages = list(LANGUAGE_NAMES)
     for offset, (name, bill), color, hatch in zip(
         (-0.2, 0.2), costs.items(), (VERMILION, BLUE), ("//", None), strict=True
@@ -154,7 +153,7 @@ def vocabulary(sizes, tokens):
 
     The dotted lines are half and a quarter of the tokens without any learned piece.
     """
-    figure, (axes,) = _canvas(8, 3.2)
+    figure, (axes,) = canvas(8, 3.2)
     axes.plot(sizes, tokens, "o-", color=BLUE, linewidth=2)
     for share, name in ((2, "half"), (4, "a quarter")):
         axes.axhline(tokens[0] / share, color="0.5", linestyle=":")
@@ -166,34 +165,15 @@ def vocabulary(sizes, tokens):
     return figure
 
 
-def _canvas(width: float, height: float, columns: int = 1):
-    figure, panels = plt.subplots(1, columns, figsize=(width, height), layout="constrained",
-                                  squeeze=False)  # fmt: skip
-    plt.close(figure)  # the caller shows it; a notebook would otherwise show it twice
-    return figure, panels[0]
-
-
-def _bare(figure):
-    for axes in figure.axes:
-        axes.set_axis_off()
-    return figure
-
-
 def _letters(axes, places, y, letters, color, marks=False) -> None:
     for x, letter in zip(places, letters, strict=True):
-        _box(axes, x - 0.5, y, 1, 1, SKY if marks and letter == "▁" else color, letter)
+        own = SKY if marks and letter == "▁" else color
+        box(axes, x - 0.5, y, 1, 1, own, letter, size=SIZE)
 
 
 def _pieces(axes, x, y, text, new="") -> None:
     """Pieces side by side, each as wide as its letters; the piece `new` in orange."""
     for piece in text.split():
-        fresh = piece == new
-        _box(axes, x + 0.04, y, len(piece) - 0.08, 1, VERMILION if fresh else SKY, piece,
-             "white" if fresh else "black")  # fmt: skip
+        color, ink = (VERMILION, "white") if piece == new else (SKY, "black")
+        box(axes, x + 0.04, y, len(piece) - 0.08, 1, color, piece, ink=ink, size=SIZE)
         x += len(piece)
-
-
-def _box(axes, x, y, width, height, color, words, ink="black") -> None:
-    axes.add_patch(Rectangle((x, y), width, height, facecolor=color, edgecolor="black"))
-    axes.text(x + width / 2, y + height / 2, words, ha="center", va="center", color=ink,
-              fontsize=SIZE)  # fmt: skip
