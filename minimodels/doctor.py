@@ -20,7 +20,8 @@ from dataclasses import asdict, dataclass
 
 import psutil
 
-from minimodels import device, files
+from minimodels import device, files, sandbox
+from minimodels.errors import UserError
 
 CJK_FONTS = ("CJK", "Hei", "Song", "Ming", "PingFang", "YaHei", "Hiragino", "Droid Sans Fallback")
 GB = 2**30
@@ -247,9 +248,19 @@ def kernel() -> Finding:
     return Finding("kernel", "python3")
 
 
+def boxes() -> Finding:
+    """A sandbox, for code that others wrote: one is made, and a program runs in it."""
+    try:
+        return Finding("sandbox", sandbox.engine())
+    except UserError:
+        pass
+    sentence = "Other people's code cannot be run safely here, so `minimodels grade` will refuse."
+    return Finding("sandbox", "none", "note", sentence, "make system")
+
+
 CHECKS: list[Callable[[], Finding]] = [
     python, packages, cores, memory, processor, gpu, triton, compiler, ports, host_name, disk,
-    cache, fonts, encoding, kernel,
+    cache, fonts, encoding, kernel, boxes,
 ]  # fmt: skip
 
 

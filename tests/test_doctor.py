@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from minimodels import device, doctor, files
+from minimodels.errors import UserError
 from minimodels.kernels import rms_norm
 
 Version = namedtuple("Version", "major minor micro releaselevel serial")
@@ -185,6 +186,13 @@ def no_kernel(patch):
     patch.setattr(KernelSpecManager, "get_kernel_spec", none)
 
 
+def no_sandbox(patch):
+    def refuse():
+        raise UserError("no way")
+
+    patch.setattr(doctor.sandbox, "engine", refuse)
+
+
 FAULTS = [
     (doctor.python, old_python, "fault", "is too old"),
     (doctor.packages, no_package, "fault", "jupyterlab is missing"),
@@ -212,6 +220,7 @@ FAULTS = [
     (doctor.encoding, other_encoding, "fault", "read as cp1252"),
     (doctor.kernel, other_kernel, "fault", "starts /opt/conda/bin/python"),
     (doctor.kernel, no_kernel, "fault", "no python3 kernel"),
+    (doctor.boxes, no_sandbox, "note", "cannot be run safely here"),
 ]
 
 

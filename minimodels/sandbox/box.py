@@ -22,10 +22,10 @@ ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "TMPDIR":
                "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1",
                "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
                "PYTHONPATH": str(PACKAGE.parent)}  # fmt: skip
-SERVER = ("--cap-add", "CAP_KILL", "--cap-add", "CAP_SYS_PTRACE")  # to watch its children's memory
+SERVER = ("KILL", "SYS_PTRACE", "SYS_ADMIN", "NET_ADMIN")  # to watch its children and box them in
 NONE = "none"
 REFUSED = ("there is no way to run untrusted code safely here: install bubblewrap (Debian: "
-           "`make system`), or use a Linux that allows user namespaces.")  # fmt: skip
+           "`make system`), allow user namespaces, or run this as root.")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,9 @@ def _bubblewrap(box: Box, server: bool) -> list[str]:
     if os.geteuid() != 0:
         words += ["--unshare-user"]
     else:  # root needs no user namespace, and keeps what it takes to become somebody else
-        words += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-        words += ["--cap-add", "CAP_SETPCAP", *(SERVER if server else ())]
+        words += ["--cap-drop", "ALL"]
+        for right in ("SETUID", "SETGID", "SETPCAP", *(SERVER if server else ())):
+            words += ["--cap-add", f"CAP_{right}"]
     words += ["--proc", "/proc", "--dev", "/dev"]
     for place in ("/tmp", "/dev/shm"):
         words += ["--perms", "1777", "--size", str(box.scratch), "--tmpfs", place]

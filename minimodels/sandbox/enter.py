@@ -23,7 +23,7 @@ NEW_MOUNTS, NEW_UTS, NEW_IPC = 0x00020000, 0x04000000, 0x08000000
 NEW_USER, NEW_PIDS, NEW_NET = 0x10000000, 0x20000000, 0x40000000
 READ_ONLY, NO_SUID, NO_DEVICES, REMOUNT, BIND = 1, 2, 4, 32, 4096
 RECURSIVE, PRIVATE, DETACH = 16384, 1 << 18, 2
-DEATH_SIGNAL, DUMPABLE, FILTER, DROP_BOUND, NO_NEW_RIGHTS = 1, 4, 22, 24, 38
+DEATH_SIGNAL, FILTER, DROP_BOUND, NO_NEW_RIGHTS = 1, 22, 24, 38
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 DEVICES = ("null", "zero", "full", "random", "urandom")
 FIRST_USER, USERS = 60_000, 5_000  # ids that nobody has: limits on processes count by id
@@ -35,11 +35,11 @@ def confine(limits: dict, scratch: int, program: bytes, hide: list[str]) -> None
     Network, other processes and their memory are out of reach; /tmp and /dev/shm are its own,
     `scratch` bytes each, and end with it; /proc and what `hide` names are empty; `program` filters
     its system calls, see calls.py. What calls this waits in the parent for the same exit status.
-    OSError where the kernel does not allow it.
+    Root needs no user namespace for it, which some systems allow nobody else, and ends as another
+    user. OSError where the kernel does not allow it.
     """
-    _other_user()
-    _call("prctl", DUMPABLE, 1, 0, 0, 0)
-    _own_user_namespace(1000)
+    if os.geteuid() != 0:
+        _own_user_namespace(1000)
     _call("unshare", NEW_MOUNTS | NEW_PIDS | NEW_NET | NEW_IPC | NEW_UTS)
     _call("mount", None, b"/", None, RECURSIVE | PRIVATE, None)
     for path in hide:
@@ -53,6 +53,7 @@ def confine(limits: dict, scratch: int, program: bytes, hide: list[str]) -> None
     _stand_by_for(os.fork())
     os.setsid()  # out of reach of what it does to its process group
     os.chdir("/tmp")
+    _other_user()
     drop({**limits, "data": data + limits["memory"]}, program)
 
 

@@ -136,7 +136,8 @@ def test_a_run_that_was_killed_goes_on_to_the_same_grades(lab, clone):
 
 def test_no_box_no_run(lab, clone, monkeypatch):
     place = hand_in(lab, clone, ann="")
-    monkeypatch.setattr(command.sandbox, "engine", lambda: "none")
+    monkeypatch.setattr(command.sandbox.box, "works", lambda name: False)
+    command.sandbox.engine.cache_clear()
     with pytest.raises(UserError, match="no way to run untrusted code safely"):
         command.main(str(place), "grades", "", "local", 1, "", "")
     with pytest.raises(UserError, match="say --without-sandbox"):
