@@ -107,6 +107,7 @@ def submit(
 
     if verify:
         print(submit.words(submit.verify(verify)))
+        print("receipt and notebook fit")
         return
     if not name:
         raise UserError("submit needs the name of a lab: `minimodels start` lists them.")

@@ -56,6 +56,9 @@ due = 2026-12-01T23:59:00+01:00
 [labs.attention.points]  # instead of the lab's own; tasks left out keep theirs
 mask = 5
 """
+NOT_IN_A_TERM = re.compile(r"^(?:make test|minimodels solution) .*\n", re.MULTILINE)  # they refuse
+POINTS_HEAD = "| points |\n"
+POINTS_ROW = re.compile(r"^(\| (\d+) \|.*\| )[\d.]+ \|$", re.MULTILINE)
 CLONE_ONLY = re.compile(r"<!-- clone only -->.*?<!-- /clone only -->\n*", re.DOTALL)
 Contents = dict[str, bytes]
 
@@ -152,6 +155,21 @@ def _with_points(notebook: Notebook, points: dict[str, float]) -> Notebook:
             about["points"] = int(value) if value == int(value) else value
             whole = nbformat.from_dict({**cell, "source": source(cell)})
             about["checksum"] = compute_checksum(whole)
+    return _announced(notebook, points)
+
+
+def _announced(notebook: Notebook, points: dict[str, float]) -> Notebook:
+    """The table at the head of a lab, one task a row and in their order, says the points too."""
+    tasks = [cell["metadata"]["nbgrader"]["grade_id"] for cell in notebook["cells"]
+             if cell["metadata"].get("nbgrader", {}).get("grade")]  # fmt: skip
+
+    def row(match: re.Match) -> str:
+        task = dict(enumerate(tasks, start=1)).get(int(match[2]))
+        return f"{match[1]}{points[task]:g} |" if task in points else match[0]
+
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown" and POINTS_HEAD in source(cell):
+            cell["source"] = POINTS_ROW.sub(row, source(cell)).splitlines(keepends=True)
     return notebook
 
 
@@ -175,12 +193,13 @@ def _readme(text: str, about: dict) -> str:
     rows = ["| lab | due | points |", "|---|---|---|"]
     for name, lab in about["labs"].items():
         points = ", ".join(f"{task} {value:g}" for task, value in lab["points"].items())
-        due = lab["due"].replace("T", " ") if lab["due"] else "–"
+        due = datetime.fromisoformat(lab["due"]).isoformat(" ", "minutes") if lab["due"] else "–"
         rows.append(f"| {name} | {due} | {points} |")
     first = next(iter(about["labs"]))
     how = f"`minimodels start {first}` copies a lab to `work/`, where you solve it."
     parts = [f"## {about['name']}", "\n".join(rows), _late(about["late"]) + how, ""]
-    head, mark, rest = CLONE_ONLY.sub("", text).partition("## ")
+    text = NOT_IN_A_TERM.sub("", CLONE_ONLY.sub("", text))
+    head, mark, rest = text.partition("## ")
     return head + "\n\n".join(parts) + mark + rest
 
 

@@ -31,6 +31,7 @@ class Cohort:
     labs: Mapping[str, Plan] | None = None  # by short name: "attention"
     per_day: float = 0.0  # share of the points that a day begun takes away
     days: int | None = None  # late by more than these gets nothing; None: no such end
+    told: Mapping[tuple[str, str], int] = field(default_factory=dict)  # late.csv, see reports.late
 
     def plan(self, lab: str) -> Plan | None:
         """The plan of a lab by its short name; None if the term does not have it."""
@@ -42,9 +43,13 @@ class Cohort:
         if due is None or submitted is None or submitted <= due:
             return 0, 1.0
         days = math.ceil((submitted - due).total_seconds() / 86_400)
+        return days, self.left(days)
+
+    def left(self, days: int) -> float:
+        """The share of the points that is left after so many days."""
         if self.days is not None and days > self.days:
-            return days, 0.0
-        return days, max(0.0, 1.0 - self.per_day * days)
+            return 0.0
+        return max(0.0, 1.0 - self.per_day * days)
 
 
 def read(path: str | Path) -> Cohort:

@@ -15,8 +15,10 @@ def processes():
     axes.set_title("The judge never meets the code: only values come back")
     axes.axis("off")
     held = "solution\nprivate checks\nexpected values\ngradebook"
-    run = ("one student's cells,\na fork for each check,\na /tmp of its own;\n"
-           "limits on time,\nmemory, processes")
+    run = (
+        "one student's cells,\na fork for each check,\na /tmp of its own;\n"
+        "limits on time,\nmemory, processes"
+    )
     _box(axes, (0.1, 0.3), (2.9, 3.6), "judge", held, BLUE)
     _box(axes, (4.1, 0.1), (5.8, 4.0), "box: no network, no file but Python's", "", "0.3")
     _box(axes, (4.4, 2.3), (2.3, 1.1), "server", "torch, loaded once", "0.3")
@@ -51,11 +53,17 @@ def lateness(days: list[int], shares: dict[str, list[float]]):
     figure, axes = plt.subplots(figsize=(8.5, 3.4), layout="constrained")
     for (name, row), color in zip(shares.items(), (BLUE, VERMILION), strict=False):
         axes.step(days, row, where="post", color=color, label=name)
-    worst = next((round(day) for day, share in zip(days, next(iter(shares.values())), strict=True)
-                  if share == 0), None)  # fmt: skip
-    words = f"nothing is left on day {worst}" if worst is not None else "something is always left"
-    axes.set(xlabel="days late", ylabel="share of the points", ylim=(-0.03, 1.05), title=(
-        f"Late by a minute costs what late by a day costs; {words}"))
+    first = next(iter(shares.values()))
+    worst = next((round(day) for day, share in zip(days, first, strict=True) if share == 0), None)
+    words = f"{first[-1]:.0%} is left after {days[-1]:.0f} days"
+    if worst is not None:
+        words = f"nothing is left after {worst} days"
+    axes.set(
+        xlabel="days late",
+        ylabel="share of the points",
+        ylim=(-0.03, 1.05),
+        title=(f"Late by a minute costs what late by a day costs; {words}"),
+    )
     axes.legend(loc="upper right")
     plt.close(figure)
     return figure

@@ -27,7 +27,7 @@ LEAST = 24  # letters without white space: shorter lines are anybody's
 PATTERNS = "minimodels/classroom/patterns/"  # what `minimodels new lab` starts from
 MARKS = (BEGIN, "### BEGIN HIDDEN TESTS", "### BEGIN MARK SCHEME", "NOT FOR STUDENTS")
 FOLDERS = {"solutions", "tests", "grades", "submissions", "work", ".git", "__pycache__"}
-FILES = {"cohort.toml", "groups.csv", "overrides.csv", "gradebook.db", "grades.csv"}
+FILES = {"cohort.toml", "groups.csv", "late.csv", "overrides.csv", "gradebook.db", "grades.csv"}
 ENDINGS = ("_checks.py", ".pyc")
 
 

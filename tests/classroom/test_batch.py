@@ -102,7 +102,7 @@ def test_a_change_of_the_checks_is_a_regrade_that_says_so(lab, clone, capsys):
     assert csv.startswith("student,lab,task,points,max_points,status,message,lab_version,code_sha")
 
 
-def test_a_run_that_broke_off_goes_on(lab, clone):
+def test_a_run_that_broke_off_goes_on(lab, clone, capsys):
     place = many(lab, clone)
 
     def breaks_off(jobs, box):
@@ -111,6 +111,10 @@ def test_a_run_that_broke_off_goes_on(lab, clone):
 
     with pytest.raises(KeyboardInterrupt):
         batch.grade(place, clone / "grades", TERM, breaks_off)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit, match="130"):
+        patch.setattr(command, "_engine", lambda *_: breaks_off)
+        command.main(str(place), "stopped", "", "local", 1, "", "")
+    assert "the same command goes on" in capsys.readouterr().err
     run = batch.grade(place, clone / "grades", TERM)
     assert (run.judged, run.kept) == (4, 2) and len(run.after) == 6
 

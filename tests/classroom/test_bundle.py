@@ -44,6 +44,10 @@ The solutions are here.
 ## Three commands
 
 You need make.
+
+make lab
+make test  # it refuses there
+minimodels solution mean
 """
 
 
@@ -139,11 +143,23 @@ def test_nbgrader_sees_the_points_of_the_term(clone):
     assert plain == before  # nothing else has changed
 
 
+def test_the_table_of_tasks_says_the_points_of_the_term(clone):
+    table = "| task | you write | points |\n|---|---|---|\n| 1 | a | 3 |\n| 2 | b: 1 \\| 2 | 2 |\n"
+    text = {"cell_type": "markdown", "metadata": {}}
+    cells = [{**text, "source": table}, {**text, "source": "| 2 | no task | 9 |"}]
+    graded = [cell for cell in release.handout(labs.load(labs.masters()[0]))["cells"]
+              if cell["metadata"].get("nbgrader", {}).get("grade")]  # fmt: skip
+    first, second, *_ = bundle._with_points({"cells": [*cells, *graded]}, {"scale": 2.5})["cells"]
+    assert "".join(first["source"]) == table.replace("| 2 |\n", "| 2.5 |\n")  # task 1 as it was
+    assert second["source"] == "| 2 | no task | 9 |"
+
+
 def test_the_readme_is_for_students(clone):
     text = opened(make(clone)[0][0])["README.md"].decode("utf-8")
     assert "solutions" not in text and "clone only" not in text
     assert text.index("For everyone") < text.index("## toys-2026") < text.index("## Three commands")
-    assert "| mean | 2026-12-01 23:59:00+01:00 | mean 3, scale 2.5 |" in text
+    assert "make test" not in text and "minimodels solution" not in text and "make lab" in text
+    assert "| mean | 2026-12-01 23:59+01:00 | mean 3, scale 2.5 |" in text
     assert "10% of the points, and after 5 days nothing counts" in text
 
 

@@ -169,6 +169,9 @@ def test_answers_are_written_by_task(lab, tmp_path):
     kept = (folder / "mean" / f"{file_name('Müller, Jörg')}.py").read_text("utf-8")
     assert "Müller" not in kept and "return x[mask].mean(0)" in kept
     assert "-bc mean/_template mean/mean" in (tmp_path / "similarity/README.txt").read_text("utf-8")
+    similarity.write(tmp_path, records(), {"first": lab, "mean": lab}, given)  # nobody did "first"
+    assert not (folder.parent / "first").exists()
+    assert "-bc mean/_template mean/mean" in (tmp_path / "similarity/README.txt").read_text("utf-8")
 
 
 def test_tasks_of_a_lab(lab):

@@ -186,7 +186,7 @@ def test_marks_and_groups_reach_the_tables(grades, lab):
     assert "doe, " not in page.read_text("utf-8")
     told = [str(change) for change in regrade.changes(before, outputs.last(grades))]
     assert "doe mean essay 0 → 3.5 (marked by a person): Well said." in told
-    assert "李小龍 mean mean 3 → 1 (code changed): mean: values differ" in " ".join(told)
+    assert "李小龍 mean mean 3 → 1 (group changed): mean: values differ" in " ".join(told)
 
 
 @pytest.mark.parametrize("text", [

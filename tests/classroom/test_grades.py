@@ -9,7 +9,7 @@ import pytest
 
 from minimodels.classroom.cohort import Cohort, Plan
 from minimodels.classroom.grading.records import Verdict
-from minimodels.classroom.reports import grades, lms, people, regrade, tables
+from minimodels.classroom.reports import grades, late, lms, people, regrade, tables
 from minimodels.errors import UserError
 from tests.classroom.graded import LATE, NAMES, record, records
 
@@ -184,6 +184,47 @@ def test_a_regrade_tells_of_overrides_and_of_who_came_and_went():
     assert "3 → none (no longer handed in)" in str(regrade.changes([record("a")], [])[0])
     crash = replace(doe, verdicts=(Verdict("mean", 1, 3, "crash", "gone"), doe.verdicts[1]))
     assert "1 partial → 1 crash" in str(*regrade.changes([doe], [crash]))
+
+
+def test_a_regrade_tells_of_a_group():
+    records = [record("ann", 3, submitted=LATE), record("doe", 0)]
+    shared = people.shared(records, {"ann": "red", "doe": "red"})
+    assert str(*regrade.changes(records, shared)) == "doe mean mean 0 → 3 (group changed)"
+    assert regrade.changes(shared, shared) == []
+
+
+def test_days_that_a_person_knows_go_before_the_clock(tmp_path):
+    path = write(tmp_path, "late.csv", "student,lab,days\ndoe,mean,0\nann,mean,3\n")
+    told = replace(COHORT, told=late.read(path))
+    assert late.read(tmp_path / "none.csv") == {}
+    assert grades.late(record("doe", submitted=LATE), told) == (0, 1.0)  # an extension
+    assert grades.late(record("doe", submitted=LATE), COHORT) == (2, 0.8)
+    assert grades.late(record("ann"), told) == (3, pytest.approx(0.7))
+    assert grades.late(record("ann"), replace(COHORT, told={("ann", "mean"): 6})) == (6, 0.0)
+
+
+@pytest.mark.parametrize("line, says", [
+    ("doe,mean,-1", "line 2: days are '-1'"),
+    ("doe,mean,1.5", "a whole number"),
+    ("doe,mean,1\ndoe,mean,2", "line 3 repeats doe mean"),
+])  # fmt: skip
+def test_a_wrong_line_of_late_csv_is_named(tmp_path, line, says):
+    with pytest.raises(UserError, match=says):
+        late.read(write(tmp_path, "late.csv", f"student,lab,days\n{line}\n"))
+
+
+def test_what_a_lecturer_should_look_at():
+    marked = record("doe", notes=("Canvas marks it as late",))
+    here = [marked, record("ann", submitted=LATE), record("bob")]
+    [one] = late.warnings(here, COHORT, {})
+    assert one.startswith("2 came without a time (1 of them marked late by Canvas)")
+    told = replace(COHORT, told={("doe", "mean"): 1, ("bob", "mean"): 0})
+    assert late.warnings(here, told, {"doe": "red"}) == []
+    assert late.warnings(here, Cohort("nlp", 7, {"mean": Plan(DUE)}), {}) == []  # no price
+    typos = replace(told, told={**told.told, ("dow", "mean"): 1})
+    found = late.warnings(here, typos, {"bbo": "red"})
+    assert found[0] == "late.csv: dow handed in no mean"
+    assert found[1:] == ["groups.csv: bbo handed in nothing and gets what the group handed in"]
 
 
 def test_late_says_when(tmp_path):

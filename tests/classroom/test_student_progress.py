@@ -54,6 +54,13 @@ def test_a_table_by_stage_and_the_next_thing_to_do(clone):
     ]  # fmt: skip
 
 
+def test_students_of_a_term_are_not_sent_to_the_lecturers_chapter(clone, monkeypatch):
+    page(clone / "course" / "01_more" / "00_for_lecturers.ipynb", [("a", "x = 1")])
+    assert "more              0 of 2       –   00_for_lecturers" in progress.text()
+    monkeypatch.setattr(progress.copies, "term", lambda: {"name": "term", "labs": {}})
+    assert "for_lecturers" not in progress.text()
+
+
 def test_the_command_prints_the_table_or_json(clone):
     memory.ran("00_toy/01_first")
     shown = CliRunner().invoke(cli.app, ["progress"])

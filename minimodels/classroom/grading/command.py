@@ -1,5 +1,8 @@
 """`minimodels grade submissions/ --cohort cohort.toml --out grades`."""
 
+import dataclasses
+import functools
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -9,11 +12,13 @@ from minimodels.classroom.cohort import Cohort
 from minimodels.classroom.grading import batch
 from minimodels.classroom.grading.batch import Engine, Run
 from minimodels.classroom.grading.records import Record
-from minimodels.classroom.reports import outputs, people, regrade
+from minimodels.classroom.reports import late, outputs, people, regrade
 from minimodels.errors import UserError
 
 TRUST = "I trust everyone who wrote this code"
 LINES = 40  # of a list that is printed
+NO_TERM = "without --cohort there are no dates, and everybody can know the private inputs"
+STOPPED = "minimodels: stopped. What was judged is kept: the same command goes on from there."
 
 
 def main(
@@ -25,12 +30,18 @@ def main(
     beside = Path(cohort).parent if cohort else Path()
     overrides = people.read_overrides(beside / "overrides.csv")
     groups = people.read_groups(beside / "groups.csv")
+    term = dataclasses.replace(term, told=late.read(beside / "late.csv"))
     folder = Path(out)
     before = outputs.last(folder)
-    run = batch.grade(Path(place), folder, term, _engine(engine, jobs, address), box)
-    written = outputs.write(folder, run.after, term, batch.term(term),
-                            lambda record: batch.answers(folder, record), overrides, groups)
+    try:
+        run = batch.grade(Path(place), folder, term, _engine(engine, jobs, address), box)
+    except KeyboardInterrupt:
+        print(STOPPED, file=sys.stderr)
+        raise SystemExit(130) from None  # as shells count a Ctrl-C
+    answers = functools.partial(batch.answers, folder)
+    written = outputs.write(folder, run.after, term, batch.term(term), answers, overrides, groups)
     _report(run)
+    _list("look at", [*late.warnings(run.after, term, groups), *([] if cohort else [NO_TERM])])
     _changes(before, outputs.last(folder), folder / "changes.txt")
     print("\n".join(f"wrote {path}" for path in written))
 
@@ -65,6 +76,8 @@ def _changes(before: list[Record], after: list[Record], file: Path) -> None:
     lines = [str(change) for change in regrade.changes(before, now)] if before else []
     files.write_text(file, "".join(f"{line}\n" for line in lines))
     _list(f"changed since the last run, all in {file}", lines)
+    if before and not lines:
+        print("no mark changed since the last run")
 
 
 def _list(title: str, lines: list[str]) -> None:

@@ -37,6 +37,7 @@ ENDED = {
     "too much output": ("crash", "it sends more than the limit"),
 }
 CRASHED = ("crash", "the process ended without an answer")
+UNWRITTEN = "NotImplementedError (at `raise NotImplementedError()`)"  # what a stub says
 
 
 @dataclass(frozen=True)
@@ -261,7 +262,9 @@ def _judge_one(check: Check, answer: Answer, expected: Answer) -> tuple[str, str
 
 
 def _sentence(task: str, check: Check, what: str) -> str:
-    """`task: what differs [property]. Hint.`"""
+    """`task: what differs [property]. Hint.`; a stub gets no hint, as in `minimodels check`."""
+    if UNWRITTEN in what:
+        return f"{task}: not written yet."
     why = f" [{check.why}]" if check.why else ""
     hint = f" {check.message}" if check.message else ""
     return f"{task}: {what}{why}.{hint}"

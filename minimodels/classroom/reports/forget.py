@@ -28,7 +28,7 @@ COLUMNS = ("student", "Student", "Full name")  # which name a student in our tab
 OUT_OF_REACH = (
     "the submissions as they were handed in (delete them, or the next run grades them again)",
     "the LMS and what was uploaded to it",
-    "overrides.csv and groups.csv beside cohort.toml",
+    "overrides.csv, groups.csv and late.csv beside cohort.toml",
     "exports and backups of this folder, and deleted blocks of the disk",
 )
 

@@ -57,12 +57,19 @@ def _marks(row: Verdict | None) -> tuple | None:
     return row and (round(row.points, 6), row.max_points, row.status)
 
 
+def _groups(record: Record) -> set[str]:
+    """The groups that the notes name, see people.shared."""
+    return {note.partition(":")[0] for note in record.notes if note.startswith("group ")}
+
+
 def _why(old: Record | None, new: Record | None, row: Verdict | None, now: Verdict | None):
     if old is None or new is None:
         return ("handed in",) if old is None else ("no longer handed in",)
     persons = [now.status if now else "", row.status if row else ""]
     if person := [BY_PERSON[status] for status in persons if status in BY_PERSON]:
         return (person[0] if now and now.status in BY_PERSON else f"{person[0]} withdrawn",)
+    if _groups(old) != _groups(new):  # another member's submission may count
+        return ("group changed",)
     reasons = {
         "lab version changed": old.lab_version != new.lab_version,
         "checks changed": old.checks_sha256 != new.checks_sha256,

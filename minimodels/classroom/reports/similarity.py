@@ -39,6 +39,8 @@ def write(
     """Write the folder `similarity` anew; answers that are as they were given are left out."""
     templates = {name: template(lab) for name, lab in labs.items()}
     known = {name: tasks(lab) for name, lab in labs.items()}
+    records = list(records)
+    handed_in = {record.lab for record in records}
     with files.atomic_folder(grades / "similarity") as folder:
         for record in records:
             own = answers(record)
@@ -48,9 +50,9 @@ def write(
                 if text:
                     files.write_text(place, text)
         for lab, given in templates.items():
-            for task, text in given.items():
+            for task, text in given.items() if lab in handed_in else ():
                 files.write_text(folder / lab / "_template" / f"{file_name(task)}.py", text)
-        lab = next((name for name in templates if templates[name]), "LAB")
+        lab = next((name for name in templates if templates[name] and name in handed_in), "LAB")
         task = next(iter(templates.get(lab, {})), "TASK")
         files.write_text(folder / "README.txt", README.format(lab=lab, task=file_name(task)))
     return [grades / "similarity" / "README.txt"]

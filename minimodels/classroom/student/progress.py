@@ -6,6 +6,8 @@ from pathlib import Path
 from minimodels import files
 from minimodels.classroom.student import copies, memory
 
+LECTURERS = "_for_lecturers"  # a chapter that needs a clone: students of a term don't run it
+
 
 @dataclass(frozen=True)
 class Row:
@@ -53,7 +55,8 @@ def _line(name: str, row: Row, last: str) -> str:
 
 
 def _row(root: Path, folder: str, known: dict) -> Row:
-    chapters = sorted(path.stem for path in (root / "course" / folder).glob("[0-9]*.ipynb"))
+    chapters = sorted(path.stem for path in (root / "course" / folder).glob("[0-9]*.ipynb")
+                      if not (copies.term() and path.stem.endswith(LECTURERS)))  # fmt: skip
     labs = [name for name, path in copies.labs().items() if path.parent.name == folder]
     left = [name for name in chapters if f"{folder}/{name}" not in known["chapters"]]
     open_labs = [name for name in labs if not known["labs"].get(name, {}).get("passed")]

@@ -1,0 +1,1 @@
+"""From records to what people read: grades, feedback, the class report, nbgrader's gradebook."""
