@@ -26,6 +26,7 @@ from minimodels.classroom.lab import Lab, load, masters
 from minimodels.classroom.leaks import scan, unwanted
 from minimodels.classroom.normalize import Notebook, dumps, source
 from minimodels.classroom.release import handout
+from minimodels.classroom.reports.tasks import tasks
 from minimodels.errors import UserError
 
 KEPT = {"minimodels", "course", "deploy", ".ci/system", ".gitignore", "Makefile", "README.md",
@@ -101,9 +102,9 @@ def _labs(term: Cohort) -> dict[str, Lab]:
         raise UserError(f"there is no lab {strange[0]!r}: choose of {names}.")
     labs = {name: load(known[name]) for name in term.labs}
     for name, lab in labs.items():
-        if strange := sorted(set(term.labs[name].points) - set(lab.points())):
-            tasks = ", ".join(lab.points())
-            raise UserError(f"lab {name} has no task {strange[0]!r}: its tasks are {tasks}.")
+        if strange := sorted(set(term.labs[name].points) - set(tasks(lab))):
+            known_tasks = ", ".join(tasks(lab))
+            raise UserError(f"lab {name} has no task {strange[0]!r}: its tasks are {known_tasks}.")
     return labs
 
 

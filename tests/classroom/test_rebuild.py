@@ -13,8 +13,8 @@ from minimodels.classroom import lab as labs
 from minimodels.classroom.handed_in import reading
 from minimodels.classroom.handed_in.magics import defined, plain_python, statements
 from minimodels.classroom.handed_in.rebuild import code, rebuild
-from minimodels.classroom.normalize import source
-from minimodels.classroom.release import handout
+from minimodels.classroom.normalize import dumps, source
+from minimodels.classroom.release import handout, release
 from tests.classroom import toys
 from tests.classroom.damage import DAMAGE, dump, own, solved
 
@@ -301,3 +301,29 @@ def test_sizes_have_ends(toy, monkeypatch):
         with monkeypatch.context() as patch:  # fmt: skip
             patch.setattr(reading, name, most)
             assert word in rebuild(raw, toy).problem + " ".join(rebuild(raw, toy).notes), name
+
+
+def essay(text):
+    """A cell that a person marks."""
+    about = toys.graded("why", grade=True, solution=True, points=4)
+    return {"cell_type": "markdown", "id": "why", "metadata": {"nbgrader": about}, "source": text}
+
+
+def test_an_answer_in_words_is_kept_and_never_runs(tmp_path):
+    path = toys.write(tmp_path)
+    master = toys.notebook()
+    master["cells"].insert(3, essay("### BEGIN SOLUTION\nimport os\n### END SOLUTION"))
+    path.write_text(dumps(master), encoding="utf-8")
+    lab = labs.load(path)
+    assert lab.points() == {"mean": 3, "scale": 2}  # the judge has nothing to say of it
+    handed_in = copy.deepcopy(release(master))
+    place = next(n for n, cell in enumerate(handed_in["cells"]) if cell["id"] == "why")
+    stub = rebuild(dumps(handed_in).encode(), lab)
+    assert stub.answers["why"] == ""
+    handed_in["cells"][place]["source"] = "Because padding\nis no token."
+    first = rebuild(dumps(handed_in).encode(), lab)
+    assert first.answers["why"] == "Because padding\nis no token."
+    assert first.cells == stub.cells and not any("padding" in cell for cell in first.cells)
+    handed_in["cells"].append(copy.deepcopy(stub_cell := release(master)["cells"][place]))
+    assert stub_cell["id"] == "why"
+    assert rebuild(dumps(handed_in).encode(), lab).answers["why"] == first.answers["why"]

@@ -21,7 +21,8 @@ CODE = re.compile(r"(async |def |class |import |from |[@#\s)\]}\"'%!]|\w[\w.]*\s
 class Slot:
     """A cell of the release, and what is asked for in it."""
 
-    kind: str  # "answer", "locked", "dropped", "free" (code anybody may change) or "text"
+    kind: str  # "answer", "essay" (an answer in words), "locked", "dropped", "free" (code that
+    # anybody may change) or "text"
     locked: bool
     names: tuple[str, ...]  # its grade_id and its id
     source: str
@@ -70,7 +71,7 @@ class Frame:
             return other
         if slot.kind in ("answer", "free"):
             return named if piece.kind == "code" or is_code(piece, slot) else None
-        if slot.kind == "text":
+        if slot.kind in ("text", "essay"):
             return None if piece.kind == "code" else named
         own = piece.defines - slot.defines and not _alike(lines(piece.source), self._lines[named])
         return None if own else named
@@ -111,7 +112,7 @@ def _slot(cell: Cell) -> Slot:
     names = tuple(name for name in (about.get("grade_id"), cell.get("id")) if name)
     text = source(cell).rstrip()
     if cell["cell_type"] != "code":
-        return Slot("text", locked, names, text)
+        return Slot("essay" if about.get("solution") else "text", locked, names, text)
     kind = ("dropped" if DROPPED & set(tags(cell)) else "locked" if locked
             else "answer" if about.get("solution") else "free")  # fmt: skip
     defines = frozenset(defined(text))

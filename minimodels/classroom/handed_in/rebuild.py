@@ -84,6 +84,8 @@ def _rebuild(whole: Frame, name: str, handed: Handed) -> Rebuilt:
     notes = [*handed.notes, *_mended(whole, taken, fillings, homes), *notes]
     answers = {slot.name: "\n\n".join(piece.source for piece in fillings[n])
                for n, slot in enumerate(whole.slots) if slot.kind == "answer"}  # fmt: skip
+    answers |= {slot.name: _words(slot, taken[n])
+                for n, slot in enumerate(whole.slots) if slot.kind == "essay"}  # fmt: skip
     digest = hashlib.sha256(json.dumps(cells).encode("ascii")).hexdigest()
     return Rebuilt(cells, tuple(dict.fromkeys(notes)), "", digest, answers)
 
@@ -121,6 +123,12 @@ def _filling(slot: Slot, pieces: list[Piece]) -> list[Piece]:
             kept.insert(0, piece)
             has = has | piece.defines
     return [piece for piece in pieces if any(piece is each for each in kept)]
+
+
+def _words(slot: Slot, pieces: list[Piece]) -> str:
+    """What stands in an answer in words: the last copy that is not the stub."""
+    written = [piece.source for piece in pieces if piece.source.strip() != slot.source.strip()]
+    return written[-1] if written else ""
 
 
 def _added(pieces: list[Piece], homes: list[int | None]) -> dict[int, list[Piece]]:
