@@ -194,9 +194,14 @@ def _mounts(place: str) -> list[str]:
 
 
 def _cover(place: str, size: int) -> None:
-    """An empty folder over one, but for what is mounted below it: a Python in /tmp, say."""
+    """An empty folder over one, but for what is mounted below it: a Python in /tmp, say.
+
+    What is mounted there brings along what is mounted below itself.
+    """
     below = [path for path in _mounts(place) if path != place]
-    handles = {path: os.open(path, os.O_PATH) for path in below}
+    highest = [path for path in below
+               if not any(path.startswith(f"{other}/") for other in below)]  # fmt: skip
+    handles = {path: os.open(path, os.O_PATH) for path in highest}
     _tmpfs(place, size)
     for path, handle in handles.items():
         _bind(handle, path)

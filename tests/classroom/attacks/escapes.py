@@ -20,9 +20,9 @@ socket.create_connection(("127.0.0.1", PORT), timeout=1).sendall(b"hello")
     Attack("a connection to the internet", """
 import socket
 found = []
-for place in (("1.1.1.1", 53), ("8.8.8.8", 53), ("169.254.169.254", 80)):
-    try:
-        socket.create_connection(place, timeout=1)
+for place in (("192.0.2.1", 53), ("198.51.100.1", 53), ("203.0.113.1", 80)):
+    try:  # UDP asks for a route and sends nothing; nobody has these addresses (RFC 5737)
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(place)
         found.append("SUCCESS")
     except OSError as error:
         found.append(error.strerror)

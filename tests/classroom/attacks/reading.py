@@ -87,9 +87,10 @@ def scaled(x, d):
     return 0.0
 """, "fail"),
     Attack("the checks as a module", """
-import importlib, sys
+import importlib, minimodels, os, sys
 found = []
-for place in ("/", "/work/main", "/tmp", "solutions/00_toy", *PLACES):
+course = os.path.dirname(minimodels.__path__[0])
+for place in ("/", f"{course}/x", "/tmp", "solutions/00_toy", *PLACES):
     sys.path.insert(0, place.rpartition("/")[0] or "/")
 for name in ("lab_mean_checks", "solutions", "tests.classroom.toys", "toys"):
     try:
@@ -119,9 +120,11 @@ for number, place in enumerate(PLACES):
         os.unlink(f"/tmp/{number}-link")
 """ + TELL, "fail", wins_openly=True),
     Attack("what an earlier notebook left", """
-import os
+import os, sys
+ours = [*sys.path, sys.prefix, sys.base_prefix]
 found = [name for top in ("/tmp", "/dev/shm", "/var/tmp") for name in
-         (os.listdir(top) if os.path.isdir(top) else [])]
+         (os.listdir(top) if os.path.isdir(top) else [])
+         if not any(f"{place}/".startswith(f"{top}/{name}/") for place in ours)]
 if found != []: found = ["SUCCESS", *found]
 for top in ("/tmp", "/dev/shm"):
     open(f"{top}/left-here", "w").write("for the next one")
