@@ -8,8 +8,8 @@ import psutil
 class Watch:
     """`with Watch(pid) as watch: ...`; afterwards `watch.peak` is in bytes.
 
-    Resident memory is summed over the tree of processes ten times a second; pages that they share
-    are counted in each, so that the sum is an upper bound.
+    Resident memory is summed over the tree of processes ten times a second and once at the end;
+    pages that they share are counted in each, so that the sum is an upper bound.
     """
 
     def __init__(self, pid: int, period: float = 0.1):
@@ -28,10 +28,11 @@ class Watch:
         self._thread.join()
 
     def _look(self) -> None:
-        while True:
+        ended = False
+        while not ended:
             self.peak = max(self.peak, resident(self._process))
-            if self._done.wait(self._period):
-                return
+            ended = self._done.wait(self._period)
+        self.peak = max(self.peak, resident(self._process))
 
 
 def resident(process: psutil.Process) -> int:
