@@ -22,7 +22,7 @@ from pathlib import Path
 from minimodels import files
 from minimodels.classroom import cohort as cohorts
 from minimodels.classroom.cohort import Cohort
-from minimodels.classroom.lab import Lab, load, masters
+from minimodels.classroom.lab import Lab, by_name, load, masters
 from minimodels.classroom.leaks import scan, unwanted
 from minimodels.classroom.normalize import Notebook, dumps, source
 from minimodels.classroom.release import handout
@@ -92,7 +92,7 @@ def _labs(term: Cohort) -> dict[str, Lab]:
         raise UserError(f"{term.name!r} becomes a file name: use letters, digits, `.`, `_`, `-`.")
     if term.seed == EXAMPLE_SEED:
         raise UserError(f"seed {EXAMPLE_SEED} is the example's, and public: choose another one.")
-    known = {path.stem.removeprefix("lab_"): path for path in masters()}
+    known = by_name()
     if not known:
         raise UserError("there is no folder solutions/ here: release from a clone, not a bundle.")
     names = ", ".join(sorted(known))

@@ -115,6 +115,11 @@ def masters(stage: str = "") -> list[Path]:
     return sorted(path for path in found if not stage or path.parent.name.endswith(f"_{stage}"))
 
 
+def by_name() -> dict[str, Path]:
+    """The master notebooks by the names that people type: "attention"."""
+    return {path.stem.removeprefix("lab_"): path for path in masters()}
+
+
 def changed(notebook: Notebook, replace: Mapping[str, str]) -> Notebook:
     """A copy of a master with text of its answers replaced; each old text must stand there once."""
     cells = [dict(cell) for cell in notebook["cells"]]

@@ -48,7 +48,7 @@ def confine(limits: dict, scratch: int, program: bytes, hide: list[str]) -> None
         if os.path.isdir(place):
             _cover(place, scratch)
     _loopback_up()
-    data = _private_bytes()
+    data = private_bytes()
     _tmpfs("/proc", 4096, READ_ONLY)
     _stand_by_for(os.fork())
     os.setsid()  # out of reach of what it does to its process group
@@ -125,7 +125,7 @@ def main() -> None:
         _loopback_up()
     if spec["drop"]:
         _other_user()
-        limits = {**spec["drop"], "data": _private_bytes() + spec["drop"]["memory"]}
+        limits = {**spec["drop"], "data": private_bytes() + spec["drop"]["memory"]}
         drop(limits, bytes.fromhex(spec["filter"]))
     os.chdir("/tmp")
     try:
@@ -248,7 +248,7 @@ def _loopback_up() -> None:
             pass  # it is up, or this network is not ours to change
 
 
-def _private_bytes() -> int:
+def private_bytes() -> int:
     """What the process has allocated so far, as RLIMIT_DATA counts it."""
     with open("/proc/self/status", encoding="utf-8") as file:
         lines = dict(line.split(":", 1) for line in file)

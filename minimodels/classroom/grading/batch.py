@@ -66,7 +66,7 @@ class Graded:
 class Run:
     """What one call of `grade` did."""
 
-    before: list[Record]
+    labs: dict[str, Lab]  # of the term, by short name
     after: list[Record]
     judged: int
     kept: int
@@ -88,25 +88,24 @@ def grade(
     start = time.monotonic()
     box = box or sandbox.engine()
     known = term(cohort)
-    before = records.all_in(out)
     with tempfile.TemporaryDirectory() as scratch:
         versions = {name: version(lab) for name, lab in known.items()}
         handed_in = intake.collect(place, versions, Path(scratch))
         jobs = [_job(each, known[each.lab], versions, cohort)
                 for each in handed_in if each.lab in known]  # fmt: skip
-        todo = list(_changed(jobs, known, before, box))
+        todo = list(_changed(jobs, known, records.all_in(out), box))
         for graded in tqdm((engine or local())(todo, box), total=len(todo), unit="lab",
                            desc="grading", disable=None):  # fmt: skip
             keep(out, graded)
     unknown = [f"{each.source}: {each.problem or 'it is none of the labs of this term'}"
                for each in handed_in if each.lab not in known]  # fmt: skip
     after = records.all_in(out)
-    return Run(before, after, len(todo), len(jobs) - len(todo), time.monotonic() - start, unknown)
+    return Run(known, after, len(todo), len(jobs) - len(todo), time.monotonic() - start, unknown)
 
 
 def term(cohort: Cohort) -> dict[str, Lab]:
     """The labs of a term by short name; UserError for one that there is not."""
-    there = {path.stem.removeprefix("lab_"): path for path in labs.masters()}
+    there = labs.by_name()
     if not there:
         raise UserError("there is no folder solutions/ here: grade in a clone, not in a bundle.")
     for name in cohort.labs or ():
@@ -222,7 +221,8 @@ def _changed(
     """The jobs whose record is missing or comes from something else."""
     earlier = {(record.lab, record.student): record for record in before}
     about = tuple(sorted(records.environment(box).items()))
-    prints = {job.lab: fingerprint(known[job.lab], job.seed) for job in jobs}
+    asked = {(job.lab, job.seed) for job in jobs}  # once a lab, however many hand it in
+    prints = {name: fingerprint(known[name], seed) for name, seed in asked}
     for job in jobs:
         record = earlier.get((job.lab, job.student))
         key = (_sha256(job.read()), prints[job.lab], job.lab_version, about)

@@ -39,7 +39,7 @@ def main(
         print(STOPPED, file=sys.stderr)
         raise SystemExit(130) from None  # as shells count a Ctrl-C
     answers = functools.partial(batch.answers, folder)
-    written = outputs.write(folder, run.after, term, batch.term(term), answers, overrides, groups)
+    written = outputs.write(folder, run.after, term, run.labs, answers, overrides, groups)
     _report(run)
     _list("look at", [*late.warnings(run.after, term, groups), *([] if cohort else [NO_TERM])])
     _changes(before, outputs.last(folder), folder / "changes.txt")

@@ -13,7 +13,6 @@ import os
 import select
 import socket
 import sys
-from collections.abc import Callable
 
 from minimodels.classroom.grading import plain, seal
 from minimodels.classroom.grading.child import answer
@@ -120,10 +119,10 @@ def _told_to_stop(control: socket.socket) -> str:
     os._exit(1)
 
 
-def main(run: Callable = serve) -> None:
+def main() -> None:
     """`python -m minimodels.classroom.grading.server FD confined|open`."""
     with socket.socket(fileno=int(sys.argv[1])) as control:
-        run(control, sys.argv[2] == "confined")
+        serve(control, sys.argv[2] == "confined")
 
 
 if __name__ == "__main__":
