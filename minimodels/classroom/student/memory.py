@@ -1,6 +1,6 @@
 """What a student has done so far: work/progress.json.
 
-    {"chapters": {"03_architecture/02_gemma": "2026-11-21T22:10:03+01:00"},
+    {"chapters": {"03_architecture/07_gemma": "2026-11-21T22:10:03+01:00"},
      "labs": {"attention": {"started": …, "tries": {HASH OF THE ANSWERS: {time, passed, of}},
                             "passed": {time, version}, "submitted": {time, sha256}}}}
 
@@ -80,7 +80,7 @@ def submitted(name: str, sha256: str, when: str) -> None:
 
 
 def ran(chapter: str, root: Path | None = None) -> None:
-    """Note that all cells of a chapter ("03_architecture/02_gemma") have run."""
+    """Note that all cells of a chapter ("03_architecture/07_gemma") have run."""
     with change(root) as known:
         known["chapters"][chapter] = now()
 

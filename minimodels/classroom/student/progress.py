@@ -18,8 +18,8 @@ class Row:
     chapters: int
     labs_passed: int
     labs: int
-    next: str  # what is shown: "02_gemma", "lab attention"
-    do: str  # what to open or type: "course/…/02_gemma.ipynb", "minimodels start attention"
+    next: str  # what is shown: "07_gemma", "lab attention"
+    do: str  # what to open or type: "course/…/07_gemma.ipynb", "minimodels start attention"
 
 
 def rows() -> list[Row]:
