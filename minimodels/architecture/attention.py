@@ -1,6 +1,7 @@
 """Causal attention with H query heads and K key heads: MHA (K = H), GQA, MQA (K = 1).
 
-Vaswani et al. (arXiv 1706.03762), multi-query (1911.02150), grouped-query (2305.13245).
+Vaswani et al. (arXiv 1706.03762), multi-query (1911.02150), grouped-query (2305.13245), sliding
+windows (2004.05150), soft-capped scores (Gemma 2, 2408.00118), QK-norm (2010.04245).
 Shapes: q (B, H, T, d), k and v (B, K, S, d), where S counts the past and the present: S ≥ T.
 """
 
@@ -8,41 +9,59 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from minimodels.architecture.norms import RMSNorm
 from minimodels.architecture.rope import rotate
 
 
-def attention_by_hand(q, k, v, mask=None):
+def attention_by_hand(q, k, v, mask=None, scale=None, softcap=None):
     """softmax(q kᵀ / sqrt(d)) v in plain steps: the reference for `attend`, same contract."""
     k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], dim=1) for x in (k, v))  # (B, H, S, d)
     T, S = q.shape[2], k.shape[2]
     if mask is None:
         mask = torch.ones(T, S, dtype=torch.bool, device=q.device).tril(S - T)
-    scores = q @ k.transpose(2, 3) / q.shape[3] ** 0.5  # (B, H, T, S)
+    scores = q @ k.transpose(2, 3) * (scale or q.shape[3] ** -0.5)  # (B, H, T, S)
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
     weights = scores.masked_fill(~mask, float("-inf")).softmax(dim=-1)
     return weights @ v  # (B, H, T, d)
 
 
-def attend(q, k, v, mask=None):
-    """The same by PyTorch's fused kernels. mask: see `visible`; returns (B, H, T, d)."""
+def attend(q, k, v, mask=None, scale=None, softcap=None):
+    """The same by PyTorch's fused kernels. mask: see `visible`; returns (B, H, T, d).
+
+    scale: in place of 1 / sqrt(d). softcap: bounds the scores; no fused kernel does that.
+    """
+    if softcap is not None:
+        return attention_by_hand(q, k, v, mask, scale, softcap)
     causal = mask is None and q.shape[2] > 1  # a single query sees everything
     grouped = q.shape[1] != k.shape[1]
     return F.scaled_dot_product_attention(
-        q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=grouped
+        q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=grouped
     )
 
 
-def visible(past: int, present: int, real=None, device=None):
+def visible(past: int, present: int, real=None, device=None, window=None, together=None):
     """Which of the S keys each of the `present` queries may see: bool (B or 1, 1, T, S), or None.
 
-    None means plainly causal, the fast path. `real` (B, S) is False where a batch is padded.
+    None means plainly causal, the fast path. `real` (B, S) is False where a batch is padded. A
+    query sees the last `window` keys, its own included. Tokens with one positive number in
+    `together` (B, T) see each other both ways, as those of one picture do.
     """
-    if real is None and (past == 0 or present == 1):
+    narrow = window is not None and past + present > window
+    plain = real is None and together is None and not narrow
+    if plain and (past == 0 or present == 1):
         return None
     causal = torch.ones(present, past + present, dtype=torch.bool, device=device).tril(past)
-    if real is None:
-        return causal[None, None]
-    itself = causal.triu(past)  # padding sees itself: no softmax over nothing
-    return (causal & real[:, None, :] | itself)[:, None]
+    itself = causal.triu(past)
+    seen = causal[None]
+    if together is not None:
+        pairs = (together[:, :, None] == together[:, None, :]) & (together[:, :, None] > 0)
+        seen = seen | F.pad(pairs, (past, 0))
+    if narrow:  # of the past: what one picture may see ahead of itself stays
+        seen = seen & torch.ones_like(causal).triu(past - window + 1)
+    if real is not None:
+        seen = seen & real[:, None, :] | itself  # padding sees itself: no softmax over nothing
+    return seen[:, None]
 
 
 class Attention(nn.Module):
@@ -52,17 +71,23 @@ class Attention(nn.Module):
         super().__init__()
         D, d = config.hidden_size, config.head_dim
         self.layer, self.head_dim = layer, d
+        self.scale, self.softcap = config.attention_scale, config.attention_softcap
         self.q_proj = nn.Linear(D, config.num_heads * d, bias=False)
         self.k_proj = nn.Linear(D, config.num_kv_heads * d, bias=False)
         self.v_proj = nn.Linear(D, config.num_kv_heads * d, bias=False)
         self.o_proj = nn.Linear(config.num_heads * d, D, bias=False)
+        if config.qk_norm:
+            self.q_norm = RMSNorm(d, config.norm_eps)
+            self.k_norm = RMSNorm(d, config.norm_eps)
 
     def forward(self, x, rotation, mask=None, cache=None):
         q, k, v = (self.heads(project(x)) for project in (self.q_proj, self.k_proj, self.v_proj))
+        if hasattr(self, "q_norm"):
+            q, k = self.q_norm(q), self.k_norm(k)
         q, k = rotate(q, *rotation), rotate(k, *rotation)
         if cache is not None:
             k, v = cache.append(self.layer, k, v)
-        y = attend(q, k, v, mask)  # (B, H, T, d)
+        y = attend(q, k, v, mask, self.scale, self.softcap)  # (B, H, T, d)
         return self.o_proj(y.transpose(1, 2).flatten(2))
 
     def heads(self, x):

@@ -1,14 +1,25 @@
 """From a name or a config to a module with fresh weights."""
 
+from importlib import import_module
+
 import torch
 
 from minimodels.architecture import configs
 from minimodels.architecture.decoder import Decoder
-from minimodels.architecture.gemma import Gemma
-from minimodels.architecture.nemotron import Nemotron
 from minimodels.errors import UserError
 
-FAMILIES: dict[str, type[Decoder]] = {"gemma": Gemma, "nemotron": Nemotron}
+FAMILIES = {  # family -> where its module is; imported when it is first built
+    "bert": "bert.Bert",
+    "bloom": "bloom.Bloom",
+    "gemma": "gemma.Gemma",
+    "gemma2": "gemma2.Gemma2",
+    "gemma3_text": "gemma2.Gemma3",
+    "gemma3": "gemma3_vision.Gemma3Vision",
+    "gpt2": "gpt2.GPT2",
+    "llama": "llama.Llama",
+    "mixtral": "mixtral.Mixtral",
+    "nemotron": "nemotron.Nemotron",
+}
 
 
 def build(name_or_config, device=None) -> Decoder:
@@ -22,7 +33,13 @@ def build(name_or_config, device=None) -> Decoder:
     if getattr(config, "family", None) not in FAMILIES:
         raise UserError(f"build takes a name or a config such as GemmaConfig, not {config!r}.")
     with torch.device(place(device)):
-        return FAMILIES[config.family](config)
+        return family(config.family)(config)
+
+
+def family(name: str) -> type[Decoder]:
+    """The module class of a family."""
+    file, class_name = FAMILIES[name].split(".")
+    return getattr(import_module(f"minimodels.architecture.families.{file}"), class_name)
 
 
 def place(device=None) -> torch.device:

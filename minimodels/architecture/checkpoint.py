@@ -1,9 +1,10 @@
 """Checkpoints in the Hugging Face layout: config.json, safetensors, tokenizer.model.
 
-A published Gemma or Nemotron folder loads as it is, ours loads in Transformers as it is, and an
+A published folder of a family we build loads as it is, ours loads in Transformers as it is, and an
 adapter in PEFT's layout is added to its base.
 """
 
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import torch
 from minimodels.architecture.adapter import SETTINGS, add_adapter, read_settings
 from minimodels.architecture.build import build, place
 from minimodels.architecture.configs import CONFIGS
-from minimodels.architecture.hf_config import config_fields, read_config
-from minimodels.architecture.weights import read_tensors, stored_tensors, their_name, write_tensors
+from minimodels.architecture.hf.config_json import config_fields, layout, read_config
+from minimodels.architecture.weights import read_into, stored_tensors, write_tensors
 from minimodels.errors import UserError
 from minimodels.files import atomic_folder, write_json
 
@@ -38,13 +39,24 @@ def load(path_or_name, device=None, dtype=None):
 
 def _load(folder: Path, device, dtype):
     config = read_config(folder)
-    model = build(config, device="meta")  # shapes only: every weight comes from the files
-    stored = stored_tensors(folder)
-    check_shapes(folder, model, {name: shape for name, (_, shape) in stored.items()})
+    model, spelled = build(config, device="meta"), layout(config.family)
+    stored = stored_tensors(folder, spelled.rename)  # headers: nothing large is read yet
+    check_shapes(folder, model, {name: shape for name, (_, _, shape) in stored.items()})
     tokenizer = _tokenizer(folder, config)
-    weights = read_tensors(stored, place(device), dtype or torch.float32)
+    place_, dtype = place(device), dtype or torch.float32
+    weights = {
+        name: torch.empty(tensor.shape, device=place_, dtype=dtype)
+        for name, tensor in model.state_dict().items()
+    }
+    read_into(dict(split(weights, spelled)), stored)
     model.load_state_dict(weights, assign=True)
     return model, tokenizer
+
+
+def split(weights, spelled) -> Iterator[tuple[str, torch.Tensor]]:
+    """(name on disk, view) for each part of our tensors."""
+    for name, tensor in weights.items():
+        yield from spelled.split(name, tensor)
 
 
 def save(model, tokenizer, folder, dtype=None, max_shard_bytes: int = 5_000_000_000) -> None:
@@ -57,7 +69,8 @@ def save(model, tokenizer, folder, dtype=None, max_shard_bytes: int = 5_000_000_
     model, folder = getattr(model, "_orig_mod", model), Path(folder)  # as torch.compile wraps it
     if not _is_checkpoint(folder) and (folder.is_file() or any(folder.glob("*"))):
         raise UserError(f"{folder} holds something that is no checkpoint: save to a new folder.")
-    weights = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    spelled = layout(model.config.family)
+    weights = dict(split({n: t.detach() for n, t in model.state_dict().items()}, spelled))
     shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     check_shapes("the model", build(model.config, device="meta"), shapes)
     dtype = dtype or model.dtype
@@ -91,8 +104,9 @@ def shipped() -> list[str]:
 
 
 def check_shapes(where, model, shapes: dict[str, tuple[int, ...]]) -> None:
-    """UserError unless `shapes` are exactly those of the model's tensors."""
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    """UserError unless `shapes` (by the names on disk) are those of the model's tensors."""
+    spelled = layout(model.config.family)
+    wanted = {name: tuple(part.shape) for name, part in split(model.state_dict(), spelled)}
     missing, extra = sorted(wanted.keys() - shapes), sorted(shapes.keys() - wanted)
     if missing:
         raise UserError(f"{where} lacks {_some(missing)}: it does not fit its config.")
@@ -101,12 +115,12 @@ def check_shapes(where, model, shapes: dict[str, tuple[int, ...]]) -> None:
     for name, shape in shapes.items():
         if shape != wanted[name]:
             asked = f"its config asks for {wanted[name]}"
-            raise UserError(f"{where}: {their_name(name)} has shape {shape}, {asked}.")
+            raise UserError(f"{where}: {name} has shape {shape}, {asked}.")
 
 
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - 3} more tensors" if len(names) > 3 else ""
-    return ", ".join(map(their_name, names[:3])) + more
+    return ", ".join(names[:3]) + more
 
 
 def _is_checkpoint(folder: Path) -> bool:

@@ -1,14 +1,39 @@
 """What a decoder costs, by formula: parameters and bytes of cache. No model is built.
 
-Published counts this reproduces to the unit: Gemma's table 2 (arXiv 2403.08295).
+Published counts this reproduces to the unit: Gemma's table 2 (arXiv 2403.08295), and the tables of
+Gemma 2 and 3 as far as they are printed. Families with parts of their own count themselves.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from minimodels.architecture.configs import DecoderConfig
 
-MLP_MATRICES = {"gemma": 3, "nemotron": 2}  # gate, up, down; up, down
-NORM_VECTORS = {"gemma": 1, "nemotron": 2}  # weight; weight and bias
+
+@dataclass(frozen=True)
+class Shape:
+    """What of a family's block does not stand in its config."""
+
+    matrices: int = 3  # of the MLP: gate, up, down; or up, down
+    norms: int = 2  # in a block
+    vectors: int = 1  # of a norm: weight; or weight and bias
+    outer_norms: int = 1  # outside the blocks
+    biases: bool = False  # of attention and MLP
+    tables: tuple[str, ...] = ()  # config fields that count the rows of further embeddings
+
+
+GPT2 = Shape(matrices=2, vectors=2, biases=True, tables=("max_length",))
+SHAPES = {
+    "bert": replace(GPT2, outer_norms=2, tables=("max_length", "num_token_types")),
+    "bloom": replace(GPT2, outer_norms=2, tables=()),
+    "gemma": Shape(),
+    "gemma2": Shape(norms=4),
+    "gemma3_text": Shape(norms=4),
+    "gemma3": Shape(norms=4),
+    "gpt2": GPT2,
+    "llama": Shape(),
+    "mixtral": Shape(),
+    "nemotron": Shape(matrices=2, vectors=2),
+}
 
 
 @dataclass(frozen=True)
@@ -19,30 +44,77 @@ class Count:
     attention: int
     mlp: int
     norms: int
+    active: int | None = None  # of all, used by one token; None: all
+    vision: int = 0  # the encoder of pictures and what turns its patches into tokens
 
     @property
     def other(self) -> int:
-        """All but the embeddings: what papers call non-embedding parameters."""
+        """The decoder without its embeddings: what papers call non-embedding parameters."""
         return self.attention + self.mlp + self.norms
 
     @property
     def total(self) -> int:
-        return self.embedding + self.other
+        return self.embedding + self.other + self.vision
 
 
 def count(config: DecoderConfig) -> Count:
     """Parameters of a model with this config."""
-    D, L = config.hidden_size, config.num_layers
+    shape = SHAPES[config.family]
+    D, L, d = config.hidden_size, config.num_layers, config.head_dim
     heads = 2 * config.num_heads + 2 * config.num_kv_heads  # q and o, k and v
-    return Count(
-        embedding=(1 if config.tie_embeddings else 2) * config.vocab_size * D,
-        attention=L * heads * config.head_dim * D,
-        mlp=L * MLP_MATRICES[config.family] * config.intermediate_size * D,
-        norms=(2 * L + 1) * NORM_VECTORS[config.family] * D,
+    experts, used = getattr(config, "num_experts", 1), getattr(config, "experts_per_token", 1)
+    expert = shape.matrices * config.intermediate_size * D
+    router = experts * D if experts > 1 else 0
+    rows = (1 if config.tie_embeddings else 2) * config.vocab_size
+    norms = (shape.norms * L + shape.outer_norms) * shape.vectors * D + (2 * L * d if config.qk_norm else 0)
+    counted = Count(
+        embedding=(rows + sum(getattr(config, table) for table in shape.tables)) * D,
+        attention=L * (heads * d * D + (3 * D + D if shape.biases else 0)),
+        mlp=L * (experts * expert + router + (config.intermediate_size + D if shape.biases else 0))
+        + masked_head(config),
+        norms=norms,
+        vision=vision_parameters(config),
     )
+    if experts == used:
+        return counted
+    resting = L * (experts - used) * expert
+    return Count(**{**vars(counted), "active": counted.total - resting})
+
+
+def masked_head(config) -> int:
+    """Parameters of the layer between BERT's stream and its embedding, and of the bias behind."""
+    D = config.hidden_size
+    return D * D + D + config.vocab_size if config.family == "bert" else 0
+
+
+def vision_parameters(config) -> int:
+    """Parameters of the picture encoder and its projector; 0 for a model that only reads."""
+    vision = getattr(config, "vision", None)
+    if vision is None:
+        return 0
+    E, wide = vision.hidden_size, vision.intermediate_size
+    layer = 4 * (E * E + E) + (2 * E * wide + wide + E) + 2 * 2 * E  # biases everywhere
+    patch = vision.num_channels * vision.patch_size**2 * E + E
+    places, last_norm = vision.num_patches * E, 2 * E
+    projector = E + E * config.hidden_size
+    return vision.num_layers * layer + patch + places + last_norm + projector
 
 
 def cache_bytes(config: DecoderConfig, length: int, batch_size=1, bytes_per_number=2) -> int:
-    """Bytes of a KV cache for `batch_size` texts of `length` tokens (2 bytes a number: bf16)."""
-    per_token = 2 * config.num_layers * config.num_kv_heads * config.head_dim
-    return per_token * length * batch_size * bytes_per_number
+    """Bytes of what is kept of `batch_size` texts of `length` tokens (2 bytes a number: bf16).
+
+    As KVCache allocates it: a sliding layer keeps W − 1 tokens at most, a recurrent one its state.
+    """
+    numbers = 0
+    for layer in range(config.num_layers):
+        heads, key_dim, value_dim = config.kv_shape(layer) or (0, 0, 0)
+        numbers += config.kept(layer, length) * heads * (key_dim + value_dim)
+        numbers += sum(_product(shape) for shape in config.state_shapes(layer).values())
+    return numbers * batch_size * bytes_per_number
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    size = 1
+    for side in shape:
+        size *= side
+    return size

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from minimodels.architecture.attention import Attention, visible
+from minimodels.architecture.configs import SLIDING
 from minimodels.architecture.rope import rotation
 from minimodels.errors import UserError
 
@@ -30,7 +31,7 @@ class Block(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A causal language model. Families: Gemma, Nemotron."""
+    """A causal language model. Families stand in the folder families/."""
 
     norm_class: type[nn.Module]
     mlp_class: type[nn.Module]
@@ -53,13 +54,13 @@ class Decoder(nn.Module):
         """Normal with init_std; what writes to the residual stream is divided by sqrt(2 · layers).
 
         2 · layers terms are summed in the stream; so its variance does not grow with depth (GPT-2,
-        Megatron-LM). Norms begin as identity (their weights are offsets from one, zero at first).
+        Megatron-LM). Norms begin as identity, whether their weights are offsets from one or not.
         """
         std, layers = self.config.init_std, self.config.num_layers
         for name, weight in self.named_parameters():
-            if name.endswith(("o_proj.weight", "down_proj.weight")):
+            if name.endswith(("o_proj.weight", "down_proj.weight", "down_proj")):
                 weight.normal_(0.0, std / (2 * layers) ** 0.5)
-            elif weight.dim() == 2:
+            elif weight.dim() >= 2:
                 weight.normal_(0.0, std)
 
     def forward(self, tokens, cache=None, mask=None):
@@ -72,21 +73,35 @@ class Decoder(nn.Module):
 
     def hidden(self, tokens, cache=None, mask=None):
         """The last hidden state (B, T, D), after the final norm and before the head."""
-        T, past = tokens.shape[1], 0 if cache is None else cache.length
+        return self.run(self.embed(tokens), cache, mask)
+
+    def run(self, x, cache=None, mask=None, together=None):
+        """All blocks and the last norm on embedded tokens x (B, T, D). together: see `visible`."""
+        x, views = self.views(x, cache, mask, together)
+        for layer, view in zip(self.layers, views, strict=True):
+            x = layer(x, *view, cache)
+        if cache is not None:
+            cache.length += x.shape[1]
+        return self.norm(x)
+
+    def views(self, x, cache=None, mask=None, together=None):
+        """x with its positions, and for each layer how it turns and what it sees.
+
+        Layers of one kind share both. Raises UserError for a text longer than the context.
+        """
+        T, past = x.shape[1], 0 if cache is None else cache.length
         if past + T > self.config.max_length:
             raise UserError(
                 f"the text has {past + T} tokens but the model reads {self.config.max_length}: "
                 "shorten it."
             )
-        x = self.embed(tokens)
         positions = self.positions(past, T, mask)
-        angles = rotation(positions, self.config.rotary_dim, self.config.rope_theta, x.dtype)
-        seen = visible(past, T, mask, x.device)
-        for layer in self.layers:
-            x = layer(x, angles, seen, cache)
-        if cache is not None:
-            cache.length += T
-        return self.norm(x)
+        x = self.placed(x, positions)
+        views = {
+            kind: (self.angles(kind, positions, x.dtype), self.seen(kind, past, T, mask, together))
+            for kind in dict.fromkeys(self.config.kinds)
+        }
+        return x, [views[kind] for kind in self.config.kinds]
 
     def embed(self, tokens):
         """(B, T) -> (B, T, D)"""
@@ -103,6 +118,22 @@ class Decoder(nn.Module):
         if mask is None:
             return torch.arange(past, past + T, device=self.device)[None]
         return (mask.cumsum(1) - 1).clamp(min=0)[:, past:]
+
+    def placed(self, x, positions):
+        """x with what a family adds to the stream for its positions: nothing where RoPE turns."""
+        return x
+
+    def angles(self, kind: str, positions, dtype):
+        """The rotation of queries and keys in layers of this kind."""
+        theta, scaling = self.config.rope(kind)
+        return rotation(positions, self.config.rotary_dim, theta, dtype, scaling)
+
+    def seen(self, kind: str, past: int, T: int, mask=None, together=None):
+        """The mask of layers of this kind; sliding ones hold the last W − 1 tokens of the past."""
+        window = self.config.sliding_window if kind == SLIDING else None
+        kept = past if window is None else min(past, window - 1)
+        real = None if mask is None else mask[:, past - kept :]
+        return visible(kept, T, real, self.device, window, together)
 
     @property
     def device(self):

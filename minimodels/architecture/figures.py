@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minimodels.architecture.configs import DecoderConfig
-from minimodels.architecture.count import MLP_MATRICES, cache_bytes, count
+from minimodels.architecture.count import SHAPES, cache_bytes, count
 
 BLUE, VERMILION, GREEN, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9"
 MARKERS = ("o", "s", "^", "D")  # so that gray prints read as well
@@ -33,7 +33,7 @@ def decoder(config: DecoderConfig):
     keys = "1 key/value head" if K == 1 else f"{K} key/value heads"
     _branch(axes, 19, "attention", f"{H} query heads,\n{keys},\neach {d} wide", BLUE)
     width = f"{config.intermediate_size:,}"
-    shape = f"{D} → {width} → {D}\n{MLP_MATRICES[config.family]} matrices"
+    shape = f"{D} → {width} → {D}\n{SHAPES[config.family].matrices} matrices"
     _branch(axes, 45, "MLP", shape, GREEN)
     axes.add_patch(plt.Rectangle((17, 1), 55, 34, fill=False, ls="--", ec="0.5"))
     axes.text(44.5, 37.5, f"one block, {config.num_layers} times", ha="center", fontsize=12)

@@ -1,4 +1,4 @@
-"""The two feed-forward layers. GeGLU: arXiv 2002.05202. Squared ReLU: Primer, arXiv 2109.08668.
+"""The feed-forward layers. GeGLU and SwiGLU: arXiv 2002.05202. Squared ReLU: arXiv 2109.08668.
 
 Shapes: (B, T, D) in and out, F in between. No biases.
 """
@@ -18,6 +18,13 @@ class GeGLU(nn.Module):
 
     def forward(self, x):
         return self.down_proj(F.gelu(self.gate_proj(x), approximate="tanh") * self.up_proj(x))
+
+
+class SwiGLU(GeGLU):
+    """down(silu(gate x) · up x): LLaMA's, with silu(z) = z · sigmoid(z) in the place of gelu."""
+
+    def forward(self, x):
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
 class SquaredReLU(nn.Module):

@@ -6,7 +6,7 @@ from minimodels.architecture import checkpoint
 from minimodels.architecture.checkpoint import SETTINGS, find, shipped
 from minimodels.architecture.configs import CONFIGS
 from minimodels.architecture.count import count
-from minimodels.architecture.hf_config import read_config
+from minimodels.architecture.hf.config_json import read_config
 from minimodels.files import read_json
 
 

@@ -1,4 +1,4 @@
-"""The two norms, both stored as an offset from one, so that weight decay pulls them to identity.
+"""The norms. Gemma's and Nemotron's store their weight as an offset from one, LLaMA's does not.
 
 RMSNorm: arXiv 1910.07467, with Gemma's unit offset. LayerNorm1p: Nemotron-4 (arXiv 2402.16819).
 Shapes: (B, T, D) in and out.
@@ -21,6 +21,40 @@ class RMSNorm(nn.Module):
         wide = x.float()
         wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
         return (wide * (1.0 + self.weight.float())).type_as(x)
+
+
+class LlamaRMSNorm(nn.Module):
+    """weight · x / sqrt(mean(x²) + eps), rounded to the dtype of x before the weight."""
+
+    def __init__(self, size: int, eps: float):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(size))  # (D,)
+
+    def forward(self, x):
+        wide = x.float()
+        wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
+        return self.weight * wide.type_as(x)
+
+
+class WideRMSNorm(nn.Module):
+    """weight · x / sqrt(mean(x²) + eps), all of it in float32: Gemma 3n's and 4's.
+
+    The weight is no offset from one. With `learned` false there is none: values are normed so.
+    """
+
+    def __init__(self, size: int, eps: float, learned: bool = True):
+        super().__init__()
+        self.eps = eps
+        if learned:
+            self.weight = nn.Parameter(torch.ones(size))  # (D,)
+
+    def forward(self, x):
+        wide = x.float()
+        wide = wide * torch.pow(wide.pow(2).mean(-1, keepdim=True) + self.eps, -0.5)
+        if hasattr(self, "weight"):
+            wide = wide * self.weight.float()
+        return wide.type_as(x)
 
 
 class LayerNorm1p(nn.Module):

@@ -1,7 +1,6 @@
 """The tensors of a checkpoint folder: model.safetensors, or shards with an index.
 
-Headers are read first, so that a wrong folder is refused before gigabytes are read. Names lose the
-prefix "model." of the Hugging Face layout on the way in and get it back on the way out.
+Headers are read first, so that a wrong folder is refused before gigabytes are read.
 """
 
 import errno
@@ -19,42 +18,43 @@ from minimodels.files import DISK_FULL, read_json, write_json
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 FLOATS = {"F32", "F16", "BF16", "F64"}
-Stored = dict[str, tuple[Path, tuple[int, ...]]]  # name -> file and shape
+Stored = dict[str, tuple[Path, str, tuple[int, ...]]]  # name -> file, name there, shape
 
 
-def our_name(name: str) -> str:
-    return name.removeprefix("model.")
+def stored_tensors(folder: Path, rename) -> Stored:
+    """File, name there and shape of each tensor, by the name that `rename` gives it (None: skip).
 
-
-def their_name(name: str) -> str:
-    return name if name.startswith("lm_head.") else "model." + name
-
-
-def stored_tensors(folder: Path) -> Stored:
-    """File and shape of each tensor; UserError if a file is missing, broken or quantized."""
+    UserError if a file is missing, broken or quantized.
+    """
     stored = {}
     for path in weight_files(folder):
         with open_tensors(path) as file:
             for name in file.keys():
                 part = file.get_slice(name)
+                ours = rename(name)
+                if ours is None or name.endswith("rotary_emb.inv_freq"):
+                    continue  # what a model computes, or has no use for
                 if part.get_dtype() not in FLOATS:
                     kind = part.get_dtype()
                     raise UserError(f"{path}: {name} is quantized ({kind}): load a float version.")
-                if not name.endswith("rotary_emb.inv_freq"):  # old folders store what RoPE computes
-                    stored[our_name(name)] = path, tuple(part.get_shape())
+                stored[ours] = path, name, tuple(part.get_shape())
     return stored
 
 
-def read_tensors(stored: Stored, device, dtype) -> dict[str, torch.Tensor]:
-    """Copies of the stored tensors, converted, one file after the other."""
-    weights = {}
-    for path in sorted({path for path, _ in stored.values()}):
+def read_into(places: dict[str, torch.Tensor], stored: Stored) -> None:
+    """Copy the stored tensors into their places, one file after the other.
+
+    Raises UserError for a number that is none: no training or generation survives it.
+    """
+    for path in sorted({path for path, _, _ in stored.values()}):
         with open_tensors(path) as file:
-            for name in file.keys():
-                if our_name(name) in stored:
-                    tensor = file.get_tensor(name)
-                    weights[our_name(name)] = tensor.to(device, dtype, copy=True)
-    return weights
+            for place, (where, name, _) in stored.items():
+                if where == path:
+                    places[place].copy_(file.get_tensor(name))
+                    if not places[place].isfinite().all():
+                        raise UserError(
+                            f"{path}: {name} holds NaN or infinity: download or save it again."
+                        )
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -98,13 +98,13 @@ def write_tensors(folder: Path, weights, dtype, max_shard_bytes: int) -> None:
     for i, shard in enumerate(shards, start=1):
         file = f"model-{i:05d}-of-{len(shards):05d}.safetensors"
         _write(folder / file, {name: weights[name] for name in shard}, dtype)
-        where |= {their_name(name): file for name in shard}
+        where |= dict.fromkeys(shard, file)
     total = sum(weight.numel() for weight in weights.values()) * dtype.itemsize
     write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": where})
 
 
 def _write(path: Path, weights, dtype) -> None:
-    tensors = {their_name(n): w.to("cpu", dtype).contiguous() for n, w in weights.items()}
+    tensors = {n: w.to("cpu", dtype).contiguous() for n, w in weights.items()}
     try:
         save_file(tensors, path, metadata={"format": "pt"})
     except SafetensorError as error:  # it hides the number of the system's error in its text

@@ -38,4 +38,10 @@ EXPERIMENTS: dict[str, Experiment] = {
          "minimodels/data/documents.py", "minimodels/data/wordings.py",
          "minimodels/finetuning/conversations.py"),
     ),
+    "parity": Experiment(
+        "03_architecture", "minimodels.experiments.parity:run",
+        "every family in four shapes against Transformers: logits, gradients, caches; a minute",
+        ("minimodels/experiments/parity.py", "minimodels/experiments/peers.py",
+         "minimodels/architecture/attention.py", "minimodels/architecture/decoder.py"),
+    ),
 }

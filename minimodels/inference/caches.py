@@ -8,7 +8,7 @@ Two for keys and values, L layers, K kv heads of size d, T tokens, B texts.
 from dataclasses import dataclass
 
 from minimodels.architecture.configs import CONFIGS
-from minimodels.architecture.count import cache_bytes, count
+from minimodels.architecture.count import count
 from minimodels.cluster.roofline import Bound, Machine, bound
 
 
@@ -24,7 +24,8 @@ class CacheShape:
 
     def bytes(self, length: int, batch: int = 1, bytes_per_number: float = 2) -> float:
         """Bytes of the cache of `batch` texts of `length` tokens; 2 bytes a number is bf16."""
-        return cache_bytes(self, length, batch, bytes_per_number)
+        numbers = 2 * self.num_layers * self.num_kv_heads * self.head_dim
+        return numbers * length * batch * bytes_per_number
 
 
 def _ours(name: str) -> CacheShape:

@@ -8,7 +8,7 @@ from peers import peer, tokens_for
 
 import minimodels
 from minimodels.architecture.configs import CONFIGS
-from minimodels.architecture.hf_config import config_fields, read_config
+from minimodels.architecture.hf.config_json import config_fields, read_config
 from minimodels.errors import UserError
 
 GEMMA_2024 = {  # as the first release of the 2B was written
@@ -84,7 +84,7 @@ REFUSED = [
     ("gemma", {"quantization_config": {"bits": 4}}, "quantization_config"),
     ("gemma", {"sliding_window": 4096}, "sliding_window"),
     ("gemma", {"final_logit_softcapping": 30.0}, "final_logit_softcapping"),
-    ("gemma", {"model_type": "gemma2"}, "model_type 'gemma2'"),
+    ("gemma", {"model_type": "gpt_neox"}, "model_type 'gpt_neox'"),
     ("gemma", {"model_type": None}, "model_type None"),
     ("gemma", {"hidden_size": None}, "hidden_size"),
     ("gemma", {"num_hidden_layers": "18"}, "num_layers = '18'"),

@@ -5,6 +5,7 @@ that a model with one thing wrong is far outside of it.
 """
 
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -14,10 +15,11 @@ from torch.nn import functional as F
 import minimodels
 from minimodels.architecture.attention import attention_by_hand
 from minimodels.architecture.cache import KVCache
-from minimodels.architecture.configs import GemmaConfig, NemotronConfig
+from minimodels.architecture.configs import GemmaConfig, NemotronConfig, RopeScaling
+from minimodels.experiments import parity
 
 TOLERANCE = 1e-5
-FAMILIES = ["gemma", "nemotron"]
+FAMILIES = ["gemma", "nemotron"]  # those whose plain paths agree to the bit even in bf16
 CASES = [(family, shape) for family in FAMILIES for shape in SHAPES]
 
 
@@ -78,6 +80,53 @@ def test_attention_in_plain_steps(pair, monkeypatch):
     assert difference(theirs, ours, tokens_for(theirs)) <= 3 * TOLERANCE  # other order of sums
 
 
+@pytest.mark.parametrize("family, shape", [(f, s) for f in parity.FAMILIES for s in SHAPES])
+def test_table(family, shape):
+    """Each check of `minimodels experiment parity`; its stored table has the same rows."""
+    found = parity.differences(family, shape)
+    too_far = {name: apart for name, apart in found.items() if not apart <= TOLERANCE}
+    assert not too_far
+    stored = json.loads(parity.RESULT.read_text(encoding="utf-8"))["values"]["families"]
+    assert set(stored[family][shape]) == set(found)
+    assert max(stored[family][shape].values()) <= TOLERANCE
+
+
+CONTROLS = [  # family, shape, and what is changed in ours: each must be seen
+    ("gemma2", "mha", {"sliding_window": 9}),
+    ("gemma2", "mha", {"attention_softcap": None}),
+    ("gemma2", "mha", {"logit_softcap": None}),
+    ("gemma2", "mha", {"query_scale": 8.0}),
+    ("gemma2", "gqa", {"layer_types": ("full_attention",) * 3}),
+    ("gemma3_text", "gqa", {"sliding_window": 6}),
+    ("gemma3_text", "gqa", {"rope_theta": 200.0, "rope_local_theta": 300.0}),
+    ("gemma3_text", "gqa", {"rope_scaling": None}),
+    ("gemma3_text", "gqa", {"query_scale": 8.0}),
+    ("llama", "gqa", {"rope_scaling": None}),
+    ("llama", "gqa", {"rope_scaling": RopeScaling(kind="linear", factor=4.0)}),
+    ("llama", "mha", {"rope_theta": 300.0}),
+    ("mixtral", "gqa", {"experts_per_token": 1}),
+]
+
+
+@pytest.mark.parametrize("family, shape, change", CONTROLS, ids=str)
+def test_control_other_config(family, shape, change, tmp_path):
+    theirs, ours = twins(family, shape, tmp_path)
+    assert parity.logits(theirs, ours) <= TOLERANCE
+    other = minimodels.build(dataclasses.replace(ours.config, **change), device="cpu")
+    other.load_state_dict(ours.state_dict())
+    assert parity.logits(theirs, other) > 100 * TOLERANCE
+
+
+@pytest.mark.parametrize("family", parity.FAMILIES)
+def test_gradients_show_something(family, tmp_path):
+    """Control of the table's gradients: none of them is so small that 1e-5 says nothing."""
+    theirs, ours = twins(family, "mha", tmp_path)
+    tokens = tokens_for(theirs)
+    loss_of(ours(tokens), tokens).backward()
+    for name, weight in ours.named_parameters():
+        assert weight.grad.abs().max() > 50 * TOLERANCE, name
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_shards(family, tmp_path):
     theirs, ours = twins(family, "gqa", tmp_path, max_shard_size="20KB")
@@ -117,7 +166,7 @@ def test_left_padded_batch(pair):
 
 
 WRONG = {
-    "no embedding scale": ("gemma", "minimodels.architecture.gemma.Gemma.embed"),
+    "no embedding scale": ("gemma", "minimodels.architecture.families.gemma.Gemma.embed"),
     "exact gelu": ("gemma", "torch.nn.functional.gelu"),
     "RMSNorm without offset": ("gemma", "minimodels.architecture.norms.RMSNorm.forward"),
     "LayerNorm without offset": ("nemotron", "minimodels.architecture.norms.LayerNorm1p.forward"),

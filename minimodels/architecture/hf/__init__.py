@@ -1,0 +1,1 @@
+"""The Hugging Face layout: how each family spells its config.json and its tensors."""

@@ -1,0 +1,138 @@
+"""A mini of Gemma 3 that sees: trained on the world of pictures, then asked about others.
+
+Each row of a batch is one picture and some questions with their answers, one after the other; the
+loss counts the answers. `run` trains it, asks it about pictures of groups that it has never seen,
+with the right picture and with another one, and ships it.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from minimodels import files
+from minimodels.architecture.build import build
+from minimodels.architecture.checkpoint import save
+from minimodels.architecture.configs import get
+from minimodels.architecture.vision.ask import PLACE, ask, prompt
+from minimodels.architecture.vision.preprocess import preprocess
+from minimodels.data.pictures import (
+    ANSWERS,
+    QUESTIONS,
+    SPLITS,
+    Picture,
+    Question,
+    draw_pictures,
+    questions,
+)
+from minimodels.data.tokenizer import Tokenizer, train_tokenizer
+from minimodels.evaluation.metrics import exact_match, wilson_interval
+
+NAME = "gemma3-vision-mini"
+STEPS, BATCH, ASKED, PEAK = 2000, 64, 1, 4e-3
+IGNORED = -100  # what cross_entropy leaves out
+
+
+def tokenizer_of_questions() -> Tokenizer:
+    """A vocabulary in which every word of the questions and answers is one piece."""
+    words = [word for kind in ANSWERS.values() for word in kind]
+    texts = [wording.format(word) for wording, named, _ in QUESTIONS for word in ANSWERS[named]]
+    pieces = get(NAME).start_of_picture
+    with tempfile.TemporaryDirectory() as folder:
+        return train_tokenizer(texts + 4 * words, pieces, Path(folder) / "tokenizer.model")
+
+
+def row(config, tokenizer, asked: list[Question]) -> tuple[list[int], list[int]]:
+    """Tokens of a picture and questions with answers, and for each token what should follow it."""
+    ids = prompt(config, tokenizer, PLACE)
+    targets = [IGNORED] * len(ids)
+    for question in asked:
+        words = tokenizer.encode(question.text)
+        answer = [*tokenizer.encode(question.answer), tokenizer.eos_id]
+        ids += words + answer
+        targets += [IGNORED] * len(words) + answer
+    return ids[:-1], targets[1:]
+
+
+def batch(config, tokenizer, draw: np.random.Generator):
+    """Pictures (B, 3, S, S), tokens (B, T) and targets (B, T) of new pictures for training."""
+    drawn = draw_pictures(BATCH, draw)
+    rows = []
+    for picture in drawn:
+        known = questions(picture)
+        rows.append(row(config, tokenizer, [known[i] for i in draw.permutation(len(known))[:ASKED]]))
+    longest = max(len(ids) for ids, _ in rows)
+    tokens = torch.tensor([ids + [tokenizer.eos_id] * (longest - len(ids)) for ids, _ in rows])
+    targets = torch.tensor([told + [IGNORED] * (longest - len(told)) for _, told in rows])
+    return preprocess([p.pixels for p in drawn], config.vision.image_size), tokens, targets
+
+
+def train(seed: int = 0, steps: int = STEPS, watch=None):
+    """(model, tokenizer) after `steps` batches; `watch(step, model, loss)` is called after each."""
+    torch.manual_seed(seed)
+    config, tokenizer = get(NAME), tokenizer_of_questions()
+    model, draw = build(config, device="cpu"), np.random.default_rng(seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK, betas=(0.9, 0.95), weight_decay=0.01)
+    for step in tqdm(range(steps), desc=NAME):
+        for group in optimizer.param_groups:
+            group["lr"] = PEAK * min(1, (step + 1) / 50, 1.05 - step / steps)
+        pictures, tokens, targets = batch(config, tokenizer, draw)
+        logits = model(tokens, pictures=pictures)
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        if watch:
+            watch(step, model, loss.item())
+    return model.eval(), tokenizer
+
+
+def examine(model, tokenizer, pictures: list[Picture], shown=None) -> dict[str, list[bool]]:
+    """{kind of question: whether each answer was right}; `shown` instead of the pictures meant."""
+    shown = pictures if shown is None else shown
+    asked = [(s.pixels, q) for p, s in zip(pictures, shown, strict=True) for q in questions(p)]
+    answers = ask(model, tokenizer, [pixels for pixels, _ in asked], [q.text for _, q in asked])
+    right: dict[str, list[bool]] = {kind: [] for kind in ANSWERS}
+    for (_, question), answer in zip(asked, answers, strict=True):
+        right[question.kind].append(exact_match(answer, question.answer))
+    return right
+
+
+def scores(right: dict[str, list[bool]]) -> dict[str, dict]:
+    """Accuracy with its interval and the chance of a blind guess, by kind and of all."""
+    table = {}
+    for kind, found in [*right.items(), ("all", sum(right.values(), []))]:
+        low, high = wilson_interval(sum(found), len(found))
+        table[kind] = {"right": sum(found), "of": len(found), "low": low, "high": high,
+                       "chance": chance(right if kind == "all" else {kind: found})}  # fmt: skip
+    return table
+
+
+def chance(right: dict[str, list[bool]]) -> float:
+    """How often a guess among a kind's answers is right, over these questions."""
+    asked = {kind: len(found) for kind, found in right.items()}
+    return sum(count / len(ANSWERS[kind]) for kind, count in asked.items()) / sum(asked.values())
+
+
+def run(seed: int = 0) -> dict:
+    """Train, examine on each split with right and with swapped pictures, and ship the weights."""
+    curve = []
+
+    def watch(step, model, loss):
+        if (step + 1) % 100 == 0:
+            curve.append([step + 1, loss])
+
+    model, tokenizer = train(seed, watch=watch)
+    values: dict = {"steps": STEPS, "curve": curve, "scores": {}, "swapped": {}}
+    for split in SPLITS:
+        pictures = draw_pictures(100, seed + 1, split, groups=(2,))
+        values["scores"][split] = scores(examine(model, tokenizer, pictures))
+        swapped = pictures[1:] + pictures[:1]
+        values["swapped"][split] = scores(examine(model, tokenizer, pictures, swapped))
+    folder = files.repository() / "minimodels" / "shipped" / NAME
+    save(model, tokenizer, folder, dtype=torch.bfloat16)
+    return values

@@ -1,0 +1,63 @@
+"""Associative recall: a list of key-value pairs, then keys. Which value stood behind each?
+
+Attention keeps every pair. A layer with a fixed state must fit them all into it. One block of each
+mixer is trained on lists of 4 to 64 pairs, and asked about each length (arXiv 2312.04927).
+Shapes: B lists of n pairs, T = 3n tokens: n keys and values in turn, then the n keys shuffled.
+"""
+
+import torch
+
+from minimodels.experiments.mixers import Mixed, Sizes
+from minimodels.training.trainer import IGNORED, TrainConfig, train
+
+KEYS, VALUES = 128, 32  # tokens 0 … 127 are keys, 128 … 159 values
+SIZES = Sizes(KEYS + VALUES, hidden_size=64, num_heads=1, head_dim=16, window=32)
+KINDS = ("mha", "window", "linear", "delta", "mamba2")
+PAIRS = (4, 8, 16, 32, 64)
+TOKENS = 3072  # a step
+RECIPE = TrainConfig(steps=600, learning_rate=0.01, warmup_steps=30, weight_decay=0.0)
+
+
+def lists(n: int, batch: int, generator):
+    """tokens (B, 3n) and targets (B, 3n): IGNORED, but the right value at each asked key."""
+    keys = torch.rand(batch, KEYS, generator=generator).argsort(1)[:, :n]  # no key twice
+    values = KEYS + torch.randint(VALUES, (batch, n), generator=generator)
+    order = torch.rand(batch, n, generator=generator).argsort(1)
+    pairs = torch.stack((keys, values), dim=2).flatten(1)  # (B, 2n)
+    tokens = torch.cat((pairs, keys.gather(1, order)), dim=1)
+    unasked = torch.full_like(pairs, IGNORED)
+    return tokens, torch.cat((unasked, values.gather(1, order)), dim=1)
+
+
+class Lists:
+    """Batches for `train`: another number of pairs each step, drawn from the step alone."""
+
+    def __init__(self, seed: int, pairs=PAIRS):
+        self.seed, self.pairs = seed, pairs
+
+    def __call__(self, step: int):
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        n = self.pairs[step % len(self.pairs)]
+        return lists(n, max(8, min(128, TOKENS // (3 * n))), generator)
+
+
+def learn(kinds, seed: int, sizes=SIZES, pairs=PAIRS, recipe=RECIPE):
+    """A model of these mixers, trained on lists."""
+    torch.manual_seed(seed)
+    model = Mixed(kinds, sizes)
+    for _ in train(model, Lists(seed, pairs), recipe, progress=False):
+        pass
+    return model
+
+
+@torch.no_grad()
+def accuracy(model, n: int, asked: int = 4096) -> float:
+    """Share of asked keys whose value the model ranks first, in lists it has not seen."""
+    tokens, targets = lists(n, max(8, asked // n), torch.Generator().manual_seed(987))
+    right = model.eval()(tokens).argmax(-1) == targets
+    return right[targets != IGNORED].float().mean().item()
+
+
+def run(seed: int = 0):
+    """{mixer: {"parameters", "state": numbers kept after 64 pairs, "accuracy": {n: [a seed, …]}}}"""
+    raise NotImplementedError
