@@ -27,6 +27,7 @@ class AltUp(nn.Module):
         self.router_norm = WideRMSNorm(hidden_size, eps)
         self.prediction_coefs = nn.Linear(N, N * N, bias=False)
         self.correction_coefs = nn.Linear(N, N, bias=False)
+        self.correct_output_scale = nn.Parameter(torch.zeros(hidden_size))  # for what reads h[0]
 
     def predict(self, h):
         """(B, T, N, D) -> (B, T, N, D)"""

@@ -84,7 +84,8 @@ class Attention(nn.Module):
         q, k, v = (self.heads(project(x)) for project in (self.q_proj, self.k_proj, self.v_proj))
         if hasattr(self, "q_norm"):
             q, k = self.q_norm(q), self.k_norm(k)
-        q, k = rotate(q, *rotation), rotate(k, *rotation)
+        if rotation is not None:  # a hybrid's attention knows no positions
+            q, k = rotate(q, *rotation), rotate(k, *rotation)
         if cache is not None:
             k, v = cache.append(self.layer, k, v)
         y = attend(q, k, v, mask, self.scale, self.softcap)  # (B, H, T, d)

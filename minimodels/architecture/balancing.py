@@ -18,6 +18,11 @@ def load(route: Route):
     return counts / route.experts.numel()
 
 
+def in_use(share) -> float:
+    """How many experts a load (E,) amounts to, exp of its entropy: E where even, 1 at collapse."""
+    return torch.special.entr(share).sum().exp().item()
+
+
 def balance_loss(routes: Sequence[Route], mask=None):
     """E · Σ f p: k where the load is even, and up to E where k = 1 and one expert has it all.
 

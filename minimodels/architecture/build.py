@@ -14,11 +14,14 @@ FAMILIES = {  # family -> where its module is; imported when it is first built
     "gemma": "gemma.Gemma",
     "gemma2": "gemma2.Gemma2",
     "gemma3_text": "gemma2.Gemma3",
+    "gemma3n_text": "gemma3n.Gemma3n",
+    "gemma4_text": "gemma4.Gemma4",
     "gemma3": "gemma3_vision.Gemma3Vision",
     "gpt2": "gpt2.GPT2",
     "llama": "llama.Llama",
     "mixtral": "mixtral.Mixtral",
     "nemotron": "nemotron.Nemotron",
+    "nemotron_h": "nemotron_h.NemotronH",
 }
 
 

@@ -6,6 +6,7 @@ A sliding layer keeps W − 1 tokens however long the text is; a recurrent one k
 
 import torch
 
+from minimodels.architecture.configs.base import WIDE
 from minimodels.errors import UserError
 
 
@@ -25,7 +26,11 @@ class KVCache:
             kind = Window if room < max_length else Full
             self.layers.append(kind(batch_size, room, *shape, **place) if shape else None)
             shapes = config.state_shapes(layer)
-            self.states.append({n: torch.zeros(batch_size, *s, **place) for n, s in shapes.items()})
+            dtypes = {name: torch.float32 if name in WIDE else dtype for name in shapes}
+            self.states.append({
+                name: torch.zeros(batch_size, *shape, device=device, dtype=dtypes[name])
+                for name, shape in shapes.items()
+            })  # fmt: skip
 
     @property
     def nbytes(self) -> int:

@@ -41,6 +41,7 @@ def _load(folder: Path, device, dtype):
     config = read_config(folder)
     model, spelled = build(config, device="meta"), layout(config.family)
     stored = stored_tensors(folder, spelled.rename)  # headers: nothing large is read yet
+    stored = {name: at for name, at in stored.items() if not spelled.unused(name, config)}
     check_shapes(folder, model, {name: shape for name, (_, _, shape) in stored.items()})
     tokenizer = _tokenizer(folder, config)
     place_, dtype = place(device), dtype or torch.float32

@@ -65,8 +65,9 @@ def block(config: DecoderConfig, name: str, length: int, batch: int = 1, number_
         axes.text(-0.75, floor + 0.5, told, rotation=90, ha="center", va="center", fontsize=13)
     axes.set(xlim=(-1, 7.6), ylim=(-0.62, 3.45))
     times, written = sizes[0][5] / sizes[0][0], rows[0][5][2]
+    total = sum(map(sum, sizes)) - (0 if written else sizes[0][5])
     axes.set_title(
-        f"One block of {name}, {length:,} tokens, {_bytes(sum(map(sum, sizes)))} in all: the table "
+        f"One block of {name}, {length:,} tokens, {_bytes(total)} in all: the table "
         f"of scores\n{'is' if written else 'would be'} {times:,.4g} times the stream"
         f"{'' if written else '; the fused kernel never writes it down'}"
     )
@@ -128,7 +129,9 @@ def _shares(axes, what: str, named: Mapping[str, tuple[int, str]]) -> None:
     axes.set(xlim=(0, 100), ylim=(-0.5, 0.5), xticks=[], yticks=[])
     axes.set_xlabel(what, labelpad=2)
     axes.spines[:].set_visible(False)
-    axes.legend(loc="upper center", ncols=4, bbox_to_anchor=(0.5, -0.28), frameon=False, fontsize=9)
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(loc="upper center", ncols=4, bbox_to_anchor=(0.5, -0.28), frameon=False,
+                    fontsize=9)  # fmt: skip
 
 
 def _boxes(axes, config: DecoderConfig, length: int, boxes: Sequence[Box] = BOXES) -> None:
@@ -141,7 +144,7 @@ def _boxes(axes, config: DecoderConfig, length: int, boxes: Sequence[Box] = BOXE
             if fits is None
             else (f"{fits}\n{tokens_a_second(one, config, fits, length):,.0f} tokens/s")
         )
-        box(axes, column + 0.03, 0, 0.94, 1, color, words, edge="0.4", ink=ink, size=9)
+        box(axes, column + 0.03, 0, 0.94, 1, color, words, edge="0.4", ink=ink, size=8)
         axes.text(column + 0.5, 1.08, f"{one.name}\n{one.room / 1e9:,.0f} GB", ha="center",
                   va="bottom", fontsize=9)  # fmt: skip
     axes.set(xlim=(0, len(boxes)), ylim=(-0.05, 1.75))

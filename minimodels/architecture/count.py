@@ -5,8 +5,14 @@ Gemma 2 and 3 as far as they are printed. Families with parts of their own count
 """
 
 from dataclasses import dataclass, replace
+from math import prod
 
 from minimodels.architecture.configs import DecoderConfig
+from minimodels.architecture.configs.base import WIDE
+from minimodels.architecture.configs.gemma3n import PerLayerConfig
+from minimodels.architecture.configs.nemotron_h import NemotronHConfig
+from minimodels.architecture.count_hybrid import count_hybrid
+from minimodels.architecture.count_per_layer import count_per_layer
 
 
 @dataclass(frozen=True)
@@ -45,12 +51,13 @@ class Count:
     mlp: int
     norms: int
     active: int | None = None  # of all, used by one token; None: all
+    recurrent: int = 0  # Mamba-2 in the place of attention
     vision: int = 0  # the encoder of pictures and what turns its patches into tokens
 
     @property
     def other(self) -> int:
         """The decoder without its embeddings: what papers call non-embedding parameters."""
-        return self.attention + self.mlp + self.norms
+        return self.attention + self.recurrent + self.mlp + self.norms
 
     @property
     def total(self) -> int:
@@ -59,6 +66,10 @@ class Count:
 
 def count(config: DecoderConfig) -> Count:
     """Parameters of a model with this config."""
+    if isinstance(config, PerLayerConfig):
+        return Count(**count_per_layer(config))
+    if isinstance(config, NemotronHConfig):
+        return Count(**count_hybrid(config))
     shape = SHAPES[config.family]
     D, L, d = config.hidden_size, config.num_layers, config.head_dim
     heads = 2 * config.num_heads + 2 * config.num_kv_heads  # q and o, k and v
@@ -66,7 +77,8 @@ def count(config: DecoderConfig) -> Count:
     expert = shape.matrices * config.intermediate_size * D
     router = experts * D if experts > 1 else 0
     rows = (1 if config.tie_embeddings else 2) * config.vocab_size
-    norms = (shape.norms * L + shape.outer_norms) * shape.vectors * D + (2 * L * d if config.qk_norm else 0)
+    norms = (shape.norms * L + shape.outer_norms) * shape.vectors * D
+    norms += 2 * L * d if config.qk_norm else 0
     counted = Count(
         embedding=(rows + sum(getattr(config, table) for table in shape.tables)) * D,
         attention=L * (heads * d * D + (3 * D + D if shape.biases else 0)),
@@ -109,12 +121,7 @@ def cache_bytes(config: DecoderConfig, length: int, batch_size=1, bytes_per_numb
     for layer in range(config.num_layers):
         heads, key_dim, value_dim = config.kv_shape(layer) or (0, 0, 0)
         numbers += config.kept(layer, length) * heads * (key_dim + value_dim)
-        numbers += sum(_product(shape) for shape in config.state_shapes(layer).values())
-    return numbers * batch_size * bytes_per_number
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    size = 1
-    for side in shape:
-        size *= side
-    return size
+    states = [state for n in range(config.num_layers) for state in config.state_shapes(n).items()]
+    narrow = numbers + sum(prod(shape) for name, shape in states if name not in WIDE)
+    wide = sum(prod(shape) for name, shape in states if name in WIDE)
+    return (narrow * bytes_per_number + wide * 4) * batch_size

@@ -58,7 +58,7 @@ class Decoder(nn.Module):
         """
         std, layers = self.config.init_std, self.config.num_layers
         for name, weight in self.named_parameters():
-            if name.endswith(("o_proj.weight", "down_proj.weight", "down_proj")):
+            if name.endswith(("o_proj.weight", "out_proj.weight", "down_proj.weight", "down_proj")):
                 weight.normal_(0.0, std / (2 * layers) ** 0.5)
             elif weight.dim() >= 2:
                 weight.normal_(0.0, std)

@@ -1,67 +1,69 @@
 """From logits to text: choose a token, append it, ask again, with a cache for what is past.
 
-Shapes: B batch, T time, V vocabulary.
+How a token is chosen stands in sampling.py. Shapes: B batch, T time, V vocabulary.
 """
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
 
 import torch
 
 from minimodels.architecture.cache import KVCache
+from minimodels.architecture.sampling import GREEDY, Sampling, next_token
 from minimodels.errors import UserError
 
 
-def next_token(logits, temperature: float = 0.0, top_k: int | None = None, generator=None):
-    """Token ids (B,) drawn from logits (B, V); temperature 0 takes the most likely.
-
-    top_k keeps the k most likely tokens before drawing. generator: a CPU torch.Generator.
-    """
-    if temperature <= 0:
-        return logits.argmax(-1)
-    logits = logits.float() / temperature
-    if top_k is not None and top_k < logits.shape[-1]:
-        least = logits.topk(top_k).values[:, -1:]
-        logits = logits.masked_fill(logits < least, float("-inf"))
-    drawn = torch.multinomial(logits.softmax(-1).cpu(), 1, generator=generator)
-    return drawn[:, 0].to(logits.device)
-
-
 def generate(
-    model,
-    tokenizer,
-    prompt: str | list[int],
-    max_new_tokens: int = 64,
-    temperature: float = 0.0,
-    top_k: int | None = None,
+    model, tokenizer, prompt: str | list[int], max_new_tokens: int = 64, temperature: float = 0.0,
+    top_k: int | None = None, top_p: float | None = None, min_p: float | None = None,
+    repetition_penalty: float | None = None, stop: str | Sequence[str] = (),
     seed: int | None = None,
-) -> Iterator[str]:
+) -> Iterator[str]:  # fmt: skip
     """Pieces of text that continue the prompt, as they come.
 
     A string is preceded by <bos>; a list of ids is taken as it is. Ends at <eos> or <end_of_turn>,
-    after max_new_tokens, or where the context is full. Raises UserError, at once, for a prompt
-    longer than the context.
+    before a string of `stop`, after max_new_tokens, or where the context is full. Raises UserError,
+    at once, for a prompt longer than the context or a setting that is not possible.
     """
     if tokenizer is None:
         raise UserError("this model has no tokenizer: load a folder that holds tokenizer.model.")
+    how = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
     ids = [tokenizer.bos_id, *tokenizer.encode(prompt)] if isinstance(prompt, str) else list(prompt)
     room(model, ids)
     generator = torch.Generator()
     generator.seed() if seed is None else generator.manual_seed(seed)
-    choose = partial(next_token, temperature=temperature, top_k=top_k, generator=generator)
-    return _text(tokenizer, ids, _tokens(model, ids, max_new_tokens, choose))
+    stops = [stop] if isinstance(stop, str) else list(stop)
+    tokens = _tokens(model, ids, max_new_tokens, how, generator)
+    return _until(stops, _text(tokenizer, ids, tokens))
 
 
-def _tokens(model, ids: list[int], max_new_tokens: int, choose) -> Iterator[int]:
+def _tokens(model, ids: list[int], max_new_tokens: int, how: Sampling, generator) -> Iterator[int]:
     """New token ids, one at a time: the prompt goes through the model once, then each by itself."""
     steps = min(max_new_tokens, room(model, ids))
     cache = KVCache(model.config, 1, len(ids) + steps, model.device, model.dtype)
     tokens = torch.tensor([ids], device=model.device)  # (1, T), afterwards (1, 1)
+    seen = _none_seen(model, 1, how)
     for _ in range(steps):
         with torch.no_grad():
             logits = model.logits(model.hidden(tokens, cache)[:, -1])  # (1, V)
-        tokens = choose(logits)[:, None]
+        seen = _mark(seen, tokens)
+        tokens = next_token(logits, **vars(how), seen=seen, generator=generator)[:, None]
         yield tokens.item()
+
+
+def _none_seen(model, batch_size: int, how: Sampling):
+    """An empty record (B, V) of the tokens each row holds, or None where nobody asks for it."""
+    if how.repetition_penalty is None:
+        return None
+    shape = batch_size, model.config.vocab_size
+    return torch.zeros(shape, dtype=torch.bool, device=model.device)
+
+
+def _mark(seen, tokens, real=None):
+    """The record with `tokens` (B, T) in it, but for those that are padding."""
+    if seen is None:
+        return None
+    real = torch.ones_like(tokens, dtype=torch.bool) if real is None else real
+    return seen.scatter_reduce(1, tokens, real, "amax")
 
 
 def _text(tokenizer, ids: list[int], tokens: Iterator[int]) -> Iterator[str]:
@@ -80,32 +82,63 @@ def _text(tokenizer, ids: list[int], tokens: Iterator[int]) -> Iterator[str]:
         yield rest
 
 
+def _until(stops: list[str], pieces: Iterator[str]) -> Iterator[str]:
+    """The pieces up to the first of the stop strings; what could begin one waits."""
+    waiting = ""
+    for piece in pieces:
+        waiting += piece
+        ends = [waiting.index(stop) for stop in stops if stop in waiting]
+        if ends:
+            waiting = waiting[: min(ends)]
+            break
+        safe = len(waiting) - max((_overlap(waiting, stop) for stop in stops), default=0)
+        if safe:
+            yield waiting[:safe]
+            waiting = waiting[safe:]
+    if waiting:
+        yield waiting
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of the text with which `stop` begins."""
+    lengths = range(min(len(text), len(stop)), 0, -1)
+    return next((n for n in lengths if text.endswith(stop[:n])), 0)
+
+
 @torch.no_grad()
 def generate_batch(
-    model, tokenizer, prompts: list[list[int]], max_new_tokens: int, stop_ids=None, batch_size=64
-) -> list[list[int]]:
-    """The most likely continuation of each prompt (token ids in, new token ids out), cached.
+    model, tokenizer, prompts: list[list[int]], max_new_tokens: int, stop_ids=None, batch_size=64,
+    how: Sampling = GREEDY, seed: int | None = None,
+) -> list[list[int]]:  # fmt: skip
+    """A continuation of each prompt (token ids in, new token ids out), the most likely by default.
 
     A row ends before the first of `stop_ids` (default: <eos>, <end_of_turn>); all rows of a batch
     end where the longest fills the context. Otherwise equal to one prompt at a time. Raises
     UserError for a prompt that is empty or longer than the context.
     """
     stop = default_stops(tokenizer) if stop_ids is None else set(stop_ids)
+    generator = torch.Generator()
+    generator.seed() if seed is None else generator.manual_seed(seed)
     answers: list[list[int]] = []
     for start in range(0, len(prompts), batch_size):
         rows = prompts[start : start + batch_size]
-        answers += _greedy(model, rows, tokenizer.pad_id, max_new_tokens, stop)
+        answers += _batch(model, rows, tokenizer.pad_id, max_new_tokens, stop, how, generator)
     return answers
 
 
-def _greedy(model, prompts, pad_id: int, max_new_tokens: int, stop: set[int]) -> list[list[int]]:
+def _batch(
+    model, prompts, pad_id: int, max_new_tokens: int, stop: set[int], how: Sampling, generator
+) -> list[list[int]]:
     steps = min(max_new_tokens, *(room(model, prompt) for prompt in prompts))
     tokens, real = _pad_left(prompts, pad_id, steps, model.device)
     cache = KVCache(model.config, *real.shape, model.device, model.dtype)
     answers, running = [[] for _ in prompts], set(range(len(prompts)))
+    seen = _none_seen(model, len(prompts), how)
     for _ in range(steps):
         mask = real[:, : cache.length + tokens.shape[1]]
-        tokens = next_token(model.logits(model.hidden(tokens, cache, mask)[:, -1]))[:, None]
+        logits = model.logits(model.hidden(tokens, cache, mask)[:, -1])  # (B, V)
+        seen = _mark(seen, tokens, mask[:, -tokens.shape[1] :])
+        tokens = next_token(logits, **vars(how), seen=seen, generator=generator)[:, None]
         for row, token in enumerate(tokens[:, 0].tolist()):
             if token in stop:
                 running.discard(row)

@@ -24,6 +24,12 @@ EXPERIMENTS: dict[str, Experiment] = {
         ("minimodels/experiments/cohort.py", "minimodels/classroom/grading/judge.py",
          "minimodels/classroom/handed_in/rebuild.py", "minimodels/classroom/grading/child.py"),
     ),
+    "extrapolation": Experiment(
+        "03_architecture", "minimodels.experiments.extrapolation:run",
+        "a decoder with five kinds of positions, trained on 64 bytes, read to 512; 5 minutes",
+        ("minimodels/experiments/extrapolation.py", "minimodels/architecture/positions.py",
+         "minimodels/architecture/masks.py", "minimodels/architecture/rope.py"),
+    ),
     "lifecycle": Experiment(
         "00_start", "minimodels.experiments.lifecycle:minis",
         "both families through all nine stages, and their checkpoints into the package; 15 minutes",
@@ -43,5 +49,11 @@ EXPERIMENTS: dict[str, Experiment] = {
         "every family in four shapes against Transformers: logits, gradients, caches; a minute",
         ("minimodels/experiments/parity.py", "minimodels/experiments/peers.py",
          "minimodels/architecture/attention.py", "minimodels/architecture/decoder.py"),
+    ),
+    "router_collapse": Experiment(
+        "03_architecture", "minimodels.experiments.router_collapse:run",
+        "mixtures of experts with and without balancing, on known kinds and on text; 4 minutes",
+        ("minimodels/experiments/router_collapse.py", "minimodels/architecture/moe.py",
+         "minimodels/architecture/routing.py", "minimodels/architecture/balancing.py"),
     ),
 }

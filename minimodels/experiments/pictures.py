@@ -33,7 +33,7 @@ from minimodels.evaluation.metrics import exact_match, wilson_interval
 
 NAME = "gemma3-vision-mini"
 STEPS, BATCH, ASKED, PEAK = 2000, 64, 1, 4e-3
-IGNORED = -100  # what cross_entropy leaves out
+IGNORED = -1  # a target that the loss leaves out
 
 
 def tokenizer_of_questions() -> Tokenizer:
@@ -57,13 +57,22 @@ def row(config, tokenizer, asked: list[Question]) -> tuple[list[int], list[int]]
     return ids[:-1], targets[1:]
 
 
+def some_questions(picture: Picture, draw: np.random.Generator) -> list[Question]:
+    """Up to ASKED questions, none of which is answered by the words of those before it."""
+    known, asked, told = questions(picture), [], ""
+    for i in draw.permutation(len(known)):
+        if known[i].answer not in told and len(asked) < ASKED:
+            asked.append(known[i])
+            told += known[i].text + known[i].answer
+    return asked
+
+
 def batch(config, tokenizer, draw: np.random.Generator):
     """Pictures (B, 3, S, S), tokens (B, T) and targets (B, T) of new pictures for training."""
     drawn = draw_pictures(BATCH, draw)
     rows = []
     for picture in drawn:
-        known = questions(picture)
-        rows.append(row(config, tokenizer, [known[i] for i in draw.permutation(len(known))[:ASKED]]))
+        rows.append(row(config, tokenizer, some_questions(picture, draw)))
     longest = max(len(ids) for ids, _ in rows)
     tokens = torch.tensor([ids + [tokenizer.eos_id] * (longest - len(ids)) for ids, _ in rows])
     targets = torch.tensor([told + [IGNORED] * (longest - len(told)) for _, told in rows])
@@ -80,8 +89,8 @@ def train(seed: int = 0, steps: int = STEPS, watch=None):
         for group in optimizer.param_groups:
             group["lr"] = PEAK * min(1, (step + 1) / 50, 1.05 - step / steps)
         pictures, tokens, targets = batch(config, tokenizer, draw)
-        logits = model(tokens, pictures=pictures)
-        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+        hidden, counted = model.hidden(tokens, pictures=pictures), targets != IGNORED
+        loss = F.cross_entropy(model.logits(hidden[counted]), targets[counted])
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -10,7 +10,7 @@ import torch
 from minimodels.experiments.mixers import Mixed, Sizes
 from minimodels.training.trainer import IGNORED, TrainConfig, train
 
-KEYS, VALUES = 128, 32  # tokens 0 … 127 are keys, 128 … 159 values
+KEYS, VALUES = 96, 16
 SIZES = Sizes(KEYS + VALUES, hidden_size=64, num_heads=1, head_dim=16, window=32)
 KINDS = ("mha", "window", "linear", "delta", "mamba2")
 PAIRS = (4, 8, 16, 32, 64)

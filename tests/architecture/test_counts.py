@@ -53,6 +53,8 @@ def test_nemotron_to_the_unit():
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("tied", [True, False])
 def test_formula_equals_module(name, tied):
+    if CONFIGS[name].family == "bert" and not tied:
+        return  # refused: its head is its embedding
     config = dataclasses.replace(CONFIGS[name], tie_embeddings=tied)
     formula = count(config)
     assert (formula.embedding, formula.other) == counted(config)

@@ -17,9 +17,9 @@ def islands(flags):
     while left:
         waiting, size = [left.pop()], 0
         while waiting:
-            row, column = waiting.pop()
+            y, x = waiting.pop()
             size += 1
-            for near in ((row + 1, column), (row - 1, column), (row, column + 1), (row, column - 1)):
+            for near in ((y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)):
                 if near in left:
                     left.remove(near)
                     waiting.append(near)

@@ -21,6 +21,8 @@ INIT_STD = 0.05  # of the embedding, as in gemma-mini
 class LSTM(nn.Module):
     """One layer: x (B, T, D), and perhaps a state (h, c) each (B, H) -> outputs (B, T, H), state.
 
+    Where `real` (B, T) is 0 (padding before a text), the state is set back to zero.
+
     `remember` is added to the bias of the forget gate at the start: a fresh gate is then mostly
     open (Gers et al. begin there; 0 is what torch begins with).
     """
@@ -37,13 +39,15 @@ class LSTM(nn.Module):
         with torch.no_grad():
             self.bias_ih[hidden_size : 2 * hidden_size] += remember
 
-    def forward(self, x, state=None):
+    def forward(self, x, state=None, real=None):
         if state is None:
             state = (x.new_zeros(len(x), self.hidden_size),) * 2
         inputs = x @ self.weight_ih.T + self.bias_ih + self.bias_hh  # (B, T, 4H), for all T at once
         outputs = []
-        for step in inputs.unbind(1):  # nothing of the next step can begin before this one ends
+        for t, step in enumerate(inputs.unbind(1)):  # no step can begin before the last one ends
             state = self.step(step, *state)
+            if real is not None:
+                state = tuple(part * real[:, t, None] for part in state)
             outputs.append(state[0])
         return torch.stack(outputs, 1), state
 

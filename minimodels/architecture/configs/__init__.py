@@ -7,9 +7,12 @@ from minimodels.architecture.configs import (
     bloom,
     gemma,
     gemma3_vision,
+    gemma3n,
+    gemma4,
     gpt2,
     llama,
     nemotron,
+    nemotron_h,
 )
 from minimodels.architecture.configs.base import (
     FULL,
@@ -22,20 +25,24 @@ from minimodels.architecture.configs.bert import BertConfig
 from minimodels.architecture.configs.bloom import BloomConfig
 from minimodels.architecture.configs.gemma import Gemma2Config, Gemma3Config, GemmaConfig
 from minimodels.architecture.configs.gemma3_vision import Gemma3VisionConfig, VisionConfig
+from minimodels.architecture.configs.gemma3n import Gemma3nConfig
+from minimodels.architecture.configs.gemma4 import Gemma4Config
 from minimodels.architecture.configs.gpt2 import GPT2Config
 from minimodels.architecture.configs.llama import LlamaConfig, MixtralConfig
 from minimodels.architecture.configs.nemotron import NemotronConfig
+from minimodels.architecture.configs.nemotron_h import NemotronHConfig
 from minimodels.errors import UserError
 
 CONFIGS: dict[str, DecoderConfig] = {
-    **gemma.CONFIGS, **gemma3_vision.CONFIGS, **nemotron.CONFIGS, **llama.CONFIGS,
-    **gpt2.CONFIGS, **bloom.CONFIGS, **bert.CONFIGS,
+    **gemma.CONFIGS, **gemma3_vision.CONFIGS, **gemma3n.CONFIGS, **gemma4.CONFIGS,
+    **nemotron.CONFIGS, **nemotron_h.CONFIGS, **llama.CONFIGS, **gpt2.CONFIGS, **bloom.CONFIGS, **bert.CONFIGS,
 }  # fmt: skip
 
 __all__ = [
     "CONFIGS", "FULL", "SLIDING", "BertConfig", "BloomConfig", "DecoderConfig", "GPT2Config",
-    "Gemma2Config", "Gemma3Config", "Gemma3VisionConfig", "GemmaConfig", "LlamaConfig", "MixtralConfig", "NemotronConfig",
-    "RopeScaling", "VisionConfig", "get", "pattern", "suggest",
+    "Gemma2Config", "Gemma3Config", "Gemma3VisionConfig", "Gemma3nConfig", "Gemma4Config",
+    "GemmaConfig", "LlamaConfig", "MixtralConfig", "NemotronConfig", "NemotronHConfig", "RopeScaling",
+    "VisionConfig", "get", "pattern", "suggest",
 ]  # fmt: skip
 
 

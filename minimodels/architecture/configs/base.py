@@ -13,6 +13,7 @@ from minimodels.errors import UserError
 
 FULL, SLIDING = "full_attention", "sliding_attention"  # Transformers' names for kinds of layers
 KINDS = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
+WIDE = {"ssm"}  # states that are summed for long: float32, whatever the weights are
 SCALINGS = ("linear", "llama3")
 
 

@@ -68,6 +68,11 @@ class Gemma3VisionConfig(Gemma3Config):
         self.pool  # noqa: B018  (raises where it cannot be)
 
     @property
+    def text(self) -> Gemma3Config:
+        """The decoder alone."""
+        return Gemma3Config(**{f.name: getattr(self, f.name) for f in fields(Gemma3Config)})
+
+    @property
     def pool(self) -> int:
         """Patches along one side of the square that becomes one token: 4 in Gemma 3."""
         for pool in range(1, self.vision.side + 1):

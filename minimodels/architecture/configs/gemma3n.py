@@ -14,7 +14,7 @@ from minimodels.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class PerLayerConfig(DecoderConfig):
-    """What Gemma 3n and Gemma 4 share: per-layer embeddings, and layers without keys of their own."""
+    """What Gemma 3n and 4 share: per-layer embeddings, and layers without keys of their own."""
 
     qk_norm: ClassVar[bool] = True
     query_scale: ClassVar[float | None] = 1.0  # scores are q · k: the norms' weights set their size
@@ -60,7 +60,7 @@ class PerLayerConfig(DecoderConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class Gemma3nConfig(PerLayerConfig):
-    """Gemma 3n: four streams of which one is computed with, sparse activations, low-rank residuals."""
+    """Gemma 3n: four streams, of which one is computed with; sparse and nested MLPs."""
 
     family: ClassVar[str] = "gemma3n_text"
 

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from minimodels.architecture import masks
+from minimodels.architecture.cache import KVCache
 from minimodels.errors import UserError
 
 
@@ -50,6 +51,8 @@ class Bert(nn.Module):
 
     def hidden(self, tokens, mask=None, token_types=None, positions=None, seen=None):
         """The last hidden states (B, T, D): what embedding models are made of."""
+        if isinstance(mask, KVCache):
+            raise UserError("BERT sees both sides and cannot continue a text: take a decoder.")
         T, rows = tokens.shape[1], self.config.max_length
         if positions is None:
             if T > rows:

@@ -8,7 +8,6 @@ see each other both ways, since none of them comes first; everything else looks 
 Shapes: B texts of T tokens, P pictures in all of them, M tokens a picture.
 """
 
-import torch
 from torch.nn import functional as F
 
 from minimodels.architecture.families.gemma2 import Gemma3

@@ -1,4 +1,4 @@
-"""Gemma 3n (2025): a decoder for telephones. What it has beside per-layer embeddings (per_layer.py):
+"""Gemma 3n (2025): a decoder for telephones. It has, beside per-layer embeddings (per_layer.py):
 
 AltUp (altup.py): four residual streams, one of which each block computes with. LAuReL (arXiv
 2411.07501): a low-rank path beside attention. Sparse activations (Spark Transformer, 2506.06644):
@@ -48,7 +48,7 @@ class Gemma3nBlock(nn.Module):
     def __init__(self, config, layer: int):
         super().__init__()
         D, eps = config.hidden_size, config.norm_eps
-        self.altup = CorrectedAltUp(D, config.num_streams, eps, config.altup_clip)
+        self.altup = AltUp(D, config.num_streams, eps, config.altup_clip)
         self.input_layernorm = WideRMSNorm(D, eps)
         self.laurel = Laurel(D, config.laurel_rank, eps)
         self.self_attn = SharingAttention(config, layer)
@@ -73,14 +73,6 @@ class Gemma3nBlock(nn.Module):
         x = (x + self.post_attention_layernorm(y) + self.laurel(normed)) / 2**0.5
         y = self.mlp(self.pre_feedforward_layernorm(x))
         return x + self.post_feedforward_layernorm(y)
-
-
-class CorrectedAltUp(AltUp):
-    """AltUp with the scale at which the corrected active stream asks its per-layer embedding."""
-
-    def __init__(self, hidden_size: int, num_streams: int, eps: float, clip: float | None):
-        super().__init__(hidden_size, num_streams, eps, clip)
-        self.correct_output_scale = nn.Parameter(torch.zeros(hidden_size))
 
 
 class Laurel(nn.Module):

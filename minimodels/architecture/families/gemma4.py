@@ -3,7 +3,7 @@
 Full layers have heads twice as wide, turn only the fast quarter of their pairs (p-RoPE, arXiv
 2410.06205) and, in the larger models, take their keys as values too. One member puts a mixture of
 experts beside its dense MLP. Each layer's output is multiplied by one number.
-Shapes: B batch, T time, D hidden, P per-layer numbers, N = B·T tokens, E experts, k a token, d head.
+Shapes: B batch, T time, D hidden, d a head, P per-layer numbers, N = B·T tokens, E experts.
 """
 
 import torch

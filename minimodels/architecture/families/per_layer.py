@@ -18,7 +18,7 @@ from minimodels.architecture.rope import rotate
 
 
 class PerLayerDecoder(Gemma2):
-    """See PerLayerConfig. Each layer also gets `told` (B, T, P) or None, and the keys it may read."""
+    """See PerLayerConfig. Each layer is also given what it is told (B, T, P), and shared keys."""
 
     norm_class = WideRMSNorm
 

@@ -21,10 +21,15 @@ LAYOUTS = {  # model_type -> the file of its layout in this folder
     "gemma2": "gemma",
     "gemma3_text": "gemma",
     "gemma3": "gemma3_vision",
+    "gemma3n": "gemma3n",
+    "gemma3n_text": "gemma3n",
+    "gemma4": "gemma4",
+    "gemma4_text": "gemma4",
     "gpt2": "gpt2",
     "llama": "llama",
     "mixtral": "llama",
     "nemotron": "nemotron",
+    "nemotron_h": "nemotron_h",
 }
 NO_EFFECT = set(
     "architectures model_type dtype torch_dtype transformers_version use_cache auto_map "

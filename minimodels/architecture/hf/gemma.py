@@ -72,25 +72,28 @@ def _write_2(config) -> dict:
 
 
 def _read_3(path, raw: dict, fields: dict) -> dict:
-    """Two tables of RoPE, one a kind of layer (Transformers 5), or the older flat fields."""
     every = raw.get("sliding_window_pattern") or raw.get("_sliding_window_pattern") or 6
-    found = {"layer_types": layer_types(path, raw, every)}
+    return {"layer_types": layer_types(path, raw, every)} | two_ropes(path, raw)
+
+
+def two_ropes(path, raw: dict) -> dict:
+    """Two tables of RoPE, one a kind of layer (Transformers 5), or the older flat fields."""
     tables = raw.get("rope_parameters")
     if not (isinstance(tables, dict) and {FULL, SLIDING} & set(tables)):
         local = number(path, [raw], ("rope_local_base_freq",))
-        return found | read_rope(path, raw) | {"rope_local_theta": local}
+        return read_rope(path, raw) | {"rope_local_theta": local}
     full, local = tables.get(FULL) or {}, tables.get(SLIDING) or {}
     if read_scaling(path, local) is not None:
         raise UserError(f"{path}: RoPE scaling in sliding layers is not implemented.")
     older = number(path, [raw, local], ("rope_local_base_freq",))
-    return found | {
+    return {
         "rope_theta": number(path, [raw, full], ("rope_theta",)),
         "rope_scaling": read_scaling(path, full),
         "rope_local_theta": number(path, [local], ("rope_theta",)) or older,
     }
 
 
-def _write_3(config) -> dict:
+def write_two_ropes(config) -> dict:
     full = write_rope(config.rope_theta, config.rope_scaling)
     scaled = {key: value for key, value in full.items() if key != "rope_theta"}
     older = {} if config.rope_scaling is None else {"rope_scaling": scaled}
@@ -128,7 +131,7 @@ LAYOUTS = {
         "Gemma3ForCausalLM",
         names=SHARED,
         read=_read_3,
-        write=_write_3,
+        write=write_two_ropes,
         one_way=LATER,
         defaults={"head_dim": 256, "max_length": 131_072, "sliding_window": 4096},
         known=(

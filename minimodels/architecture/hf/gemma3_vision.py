@@ -102,7 +102,7 @@ def _split(name: str, tensor):
 
 
 def _rename(name: str) -> str:
-    """The first release wrote vision_tower.vision_model, Transformers 5 may write model. in front."""
+    """The first release wrote vision_tower.vision_model; some files have model. in front."""
     name = name.replace("vision_tower.vision_model.", "vision_tower.")
     if name.startswith("model.language_model."):
         return name.replace("model.language_model.", "language_model.model.", 1)

@@ -42,6 +42,10 @@ def unchanged(name: str) -> str:
     return name
 
 
+def never(name: str, config: DecoderConfig) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Layout:
     """One family. The first value of each `one_way` field is the one we write, None is left out."""
@@ -55,7 +59,8 @@ class Layout:
     defaults: dict[str, object] = field(default_factory=dict)  # where the file is silent
     known: tuple[str, ...] = ()  # fields that `read` follows, and those without effect
     split: Callable[[str, torch.Tensor], Tensors] = plain
-    rename: Callable[[str], str | None] = unchanged  # older names on disk -> those of `split`; None: skip
+    rename: Callable[[str], str | None] = unchanged  # older names -> those of `split`; None: skip
+    unused: Callable[[str, DecoderConfig], bool] = never  # a name that this config does not read
 
 
 def read_rope(path, raw: dict, fraction_too: bool = False) -> dict:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from minimodels.architecture.vision.preprocess import preprocess
 from minimodels.architecture.configs import Gemma3VisionConfig, VisionConfig, get, pattern
+from minimodels.architecture.vision.preprocess import preprocess
 from minimodels.architecture.vision.projector import Projector
 from minimodels.architecture.vision.siglip import SigLIP
 from minimodels.errors import UserError

@@ -1,0 +1,64 @@
+"""Formula beside count, for a small model of any family: what the chapter shows and tests hold."""
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+
+import torch
+from torch.nn import functional as F
+
+from minimodels.architecture.build import build
+from minimodels.architecture.cache import KVCache
+from minimodels.architecture.configs import FULL, SLIDING, DecoderConfig
+from minimodels.architecture.cost.activations import activations
+from minimodels.architecture.cost.counted import counted_flops, saved_bytes
+from minimodels.architecture.cost.flops import flops
+from minimodels.architecture.count import cache_bytes, count
+
+SMALL = dict(  # no two sizes alike, so that no mistake cancels
+    vocab_size=301, hidden_size=40, intermediate_size=112, num_layers=3, num_heads=6,
+    num_kv_heads=2, head_dim=8, max_length=256, num_experts=5, sliding_window=20,
+    layer_types=(SLIDING, FULL, SLIDING),
+)  # fmt: skip
+
+
+def small(config: DecoderConfig) -> DecoderConfig:
+    """The same family in sizes that are built in milliseconds, with what its shapes insist on."""
+    has = {field.name for field in fields(config)}
+    sizes = {name: value for name, value in SMALL.items() if name in has}
+    if config.num_kv_heads == config.num_heads:
+        sizes["num_kv_heads"] = SMALL["num_heads"]
+    if config.num_heads * config.head_dim == config.hidden_size:  # some families insist on it
+        sizes["hidden_size"] = SMALL["num_heads"] * SMALL["head_dim"]
+    return replace(config, **sizes)
+
+
+def training_step(model, batch: int, length: int, seed: int = 0) -> Callable[[], torch.Tensor]:
+    """A function that reads random texts (B, T) and returns the loss; its tokens exist already."""
+    draw, V = torch.Generator().manual_seed(seed), model.config.vocab_size
+    tokens = torch.randint(V, (batch, length), generator=draw).to(model.device)
+    targets = torch.randint(V, (batch * length,), generator=draw).to(model.device)
+    return lambda: F.cross_entropy(model(tokens).flatten(0, 1), targets)
+
+
+def compared(config: DecoderConfig, length: int = 33, batch: int = 2) -> dict[str, tuple[int, int]]:
+    """{what: (by formula, as counted)} for a fresh float32 model of this config."""
+    torch.manual_seed(0)
+    model = build(config, device="cpu")
+    step = training_step(model, batch, length)
+    work = flops(config, length, batch)
+    cache = KVCache(config, batch, length, dtype=torch.float32)
+    with torch.no_grad():
+        forward = counted_flops(step).total()
+    return {
+        "parameters": (count(config).total, sum(p.numel() for p in model.parameters())),
+        "FLOPs forward": (work.forward, forward),
+        "FLOPs of a training step": (
+            work.computed,
+            counted_flops(lambda: step().backward()).total(),
+        ),
+        "bytes kept": (
+            sum(activations(config, length, batch, 4).values()),
+            saved_bytes(step, model),
+        ),
+        "bytes of cache": (cache_bytes(config, length, batch, 4), cache.nbytes),
+    }
