@@ -2,9 +2,9 @@
 
 Each token carries N vectors of size D, and a block works on one of them, the active one:
 
-    predict   P = h + C h         what the block will leave, a mix of the N vectors
+    predict   P = h + C h                      a guess of what the block will leave
     compute   y = block(P[0])
-    correct   h = P + c · (y − P[0])    all N follow what the active one learned
+    correct   h = P + (1 + c) · (y − P[0])     all N follow what was wrong about the active one
 
 C (N × N) and c (N) depend on the token, by N numbers in (−1, 1) that a small router reads off the
 active vector. Gemma 3n has N = 4. Shapes: B batch, T time, N vectors, D hidden.
@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from minimodels.architecture.norms import WideRMSNorm
+from minimodels.architecture.norms import WideRMSNorm, rounded
 
 
 class AltUp(nn.Module):
@@ -43,7 +43,7 @@ class AltUp(nn.Module):
 
     def coefficients(self, linear, x):
         """Of one token each: x (B, T, D) -> (B, T, N or N²)"""
-        routed = self.modality_router(self.router_norm(x) * x.shape[-1] ** -1.0)
+        routed = self.modality_router(self.router_norm(x) * rounded(x.shape[-1] ** -1.0, x))
         weight = linear.weight
         if self.training and self.clip is not None:
             weight = weight.clamp(-self.clip, self.clip)

@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from minimodels.architecture.linear_attention import heads
+from minimodels.architecture.norms import LlamaRMSNorm
 
 State = dict[str, torch.Tensor]  # "S", float32
 
@@ -65,7 +66,7 @@ def scan(S, q, k, v, g, beta, chunk_size: int = 64):
 
 
 class GatedDelta(nn.Module):
-    """Project, correct, read, project back: (B, T, D) -> (B, T, D)."""
+    """Project, correct, read, norm each head, project back: (B, T, D) -> (B, T, D)."""
 
     def __init__(self, hidden_size: int, num_heads: int, head_dim: int):
         super().__init__()
@@ -77,6 +78,7 @@ class GatedDelta(nn.Module):
         self.a_proj = nn.Linear(hidden_size, num_heads, bias=False)  # how much to forget
         self.A_log = nn.Parameter(torch.zeros(num_heads))
         self.dt_bias = nn.Parameter(torch.full((num_heads,), -5.0))  # at first nearly nothing
+        self.norm = LlamaRMSNorm(head_dim, 1e-6)  # what is read is short where little was written
         self.o_proj = nn.Linear(num_heads * head_dim, hidden_size, bias=False)
 
     def forward(self, x, state: State | None = None):
@@ -89,7 +91,7 @@ class GatedDelta(nn.Module):
         y, S = scan(before["S"], unit(q), unit(k), v, g.transpose(1, 2), beta)
         if state is not None:
             state["S"].copy_(S)
-        return self.o_proj(y.type_as(x).transpose(1, 2).flatten(2))
+        return self.o_proj(self.norm(y).type_as(x).transpose(1, 2).flatten(2))
 
     def fresh_state(self, batch_size: int, device=None) -> State:
         """Nothing written yet."""

@@ -13,6 +13,7 @@ from minimodels.architecture import figures
 from minimodels.architecture.build import build
 from minimodels.architecture.checkpoint import save
 from minimodels.architecture.configs import DecoderConfig, get
+from minimodels.architecture.hf.config_json import layout
 from minimodels.cluster.demo import live
 
 STDS = [0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.12, 0.14, 0.16, 0.2]
@@ -92,13 +93,15 @@ def transformers_streams(model, tokens):
     """
     if importlib.util.find_spec("transformers") is None:
         return None
-    from transformers import AutoModelForCausalLM
+    import transformers
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     with tempfile.TemporaryDirectory() as folder:
         save(model, None, f"{folder}/model")
-        theirs = AutoModelForCausalLM.from_pretrained(f"{folder}/model", dtype=torch.float32)
+        architecture = getattr(transformers, layout(model.config.family).architecture)
+        theirs = architecture.from_pretrained(f"{folder}/model", dtype=torch.float32)
     with torch.no_grad():
         out = theirs.eval()(tokens, output_hidden_states=True)
     return out.logits, out.hidden_states

@@ -68,3 +68,8 @@ class LayerNorm1p(nn.Module):
 
     def forward(self, x):
         return F.layer_norm(x, self.weight.shape, 1.0 + self.weight, self.bias, self.eps)
+
+
+def rounded(value: float, x):
+    """A constant in the dtype of x, as some families were trained to multiply by it."""
+    return torch.full((), value, dtype=x.dtype, device=x.device)

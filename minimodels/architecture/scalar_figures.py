@@ -128,7 +128,7 @@ def runs(losses: Mapping[str, Sequence[float]], title: str):
     figure, axes = plt.subplots(figsize=(8, 3.4), layout="constrained")
     for (name, run), (color, style) in zip(losses.items(), STYLES, strict=False):
         axes.plot(run, style, color=color, ms=4, label=name)
-    axes.set(xlabel="step", ylabel="nats a token", title=title, ylim=(0, None))
+    axes.set(xlabel="step", ylabel="nats a token", title=title)
     axes.legend(fontsize=10)
     return _done(figure)
 

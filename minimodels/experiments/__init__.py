@@ -50,6 +50,13 @@ EXPERIMENTS: dict[str, Experiment] = {
         ("minimodels/experiments/parity.py", "minimodels/experiments/peers.py",
          "minimodels/architecture/attention.py", "minimodels/architecture/decoder.py"),
     ),
+    "pictures": Experiment(
+        "03_architecture", "minimodels.experiments.pictures:run",
+        "a mini that sees, trained on drawn pictures, asked about others and shipped; 4 minutes",
+        ("minimodels/experiments/pictures.py", "minimodels/data/pictures.py",
+         "minimodels/architecture/vision/siglip.py", "minimodels/architecture/vision/projector.py",
+         "minimodels/architecture/families/gemma3_vision.py"),
+    ),
     "router_collapse": Experiment(
         "03_architecture", "minimodels.experiments.router_collapse:run",
         "mixtures of experts with and without balancing, on known kinds and on text; 4 minutes",

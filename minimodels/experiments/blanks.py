@@ -8,9 +8,9 @@ The network is families/bert.py with the same weights at the start; the texts ar
 mini-world, a word a token. Shapes: B texts, T words, V vocabulary.
 """
 
+import random
 import re
 from dataclasses import dataclass
-from itertools import islice
 
 import torch
 from torch.nn import functional as F
@@ -20,18 +20,19 @@ from minimodels.architecture import masks
 from minimodels.architecture.blanks import NO_TARGET, Marks, blank, collate, draw_spans
 from minimodels.architecture.build import build
 from minimodels.architecture.configs import BertConfig
-from minimodels.data.documents import documents
+from minimodels.data.documents import tell
+from minimodels.data.wordings import STATEMENTS
 from minimodels.data.world import World
 
 KINDS = ("causal", "encoder", "glm")
 PAD, MARKS, FIRST = 0, Marks(mask=1, start=2, end=3), 4  # FIRST stands before each text
-LENGTH, BATCH, STEPS, PEAK, SHARE = 48, 32, 1200, 2e-3, 0.2
+LENGTH, BATCH, STEPS, PEAK, SHARE = 32, 64, 1200, 2e-3, 0.2
 CANDIDATES = 16  # words that a causal model may try in a blank
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Biographies as word ids, those of `test` in no wording that `train` holds whole."""
+    """Sentences as word ids; each of `test` tells a fact that `train` tells in other words."""
 
     words: list[str]  # by id
     train: list[list[int]]
@@ -41,24 +42,27 @@ class Texts:
         return " ".join(self.words[int(i)] for i in ids)
 
 
-def texts(people: int = 60, count: int = 4000, tests: int = 400) -> Texts:
-    """Biographies of a world of `people`, in English."""
-    stream = documents(World(people=people), kinds={"biography": 1}, tongues={"en": 1})
-    told = [re.findall(r"\w+|[^\w\s]", one["text"]) for one in islice(stream, count + tests)]
-    known = {word for one in told for word in one}
-    words = ["[pad]", "[mask]", "[start]", "[end]", "[first]", *sorted(known)]
+def texts(people: int = 40, seed: int = 0) -> Texts:
+    """Every fact about `people` people in every English wording; one in ten is kept for the test."""
+    world = World(people=people)
+    told = [
+        re.findall(r"\w+|[^\w\s]", tell(world, fact, "en", number))
+        for fact in world.facts.values()
+        for number in range(len(STATEMENTS[fact.attribute]["en"]))
+    ]
+    random.Random(seed).shuffle(told)
+    known = sorted({word for one in told for word in one})
+    words = ["[pad]", "[mask]", "[start]", "[end]", "[first]", *known]
     index = {word: i for i, word in enumerate(words)}
-    ids = [[FIRST, *(index[word] for word in one)][:LENGTH] for one in told]
-    train = ids[:count]
-    seen = {tuple(one) for one in train}
-    return Texts(words, train, [one for one in ids[count:] if tuple(one) not in seen])
+    ids = [[FIRST, *(index[word] for word in one)] for one in told]
+    return Texts(words, ids[len(ids) // 10 :], ids[: len(ids) // 10])
 
 
 def network(vocab_size: int, seed: int = 0):
     """The same small encoder for all three; its token types are GLM's places in a span."""
     config = BertConfig(
         vocab_size=vocab_size, hidden_size=96, intermediate_size=384, num_layers=2, num_heads=4,
-        num_kv_heads=4, head_dim=24, max_length=2 * LENGTH, num_token_types=LENGTH, init_std=0.05,
+        num_kv_heads=4, head_dim=24, max_length=LENGTH, num_token_types=LENGTH, init_std=0.05,
     )  # fmt: skip
     torch.manual_seed(seed)
     return build(config, device="cpu")

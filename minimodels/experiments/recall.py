@@ -5,17 +5,27 @@ mixer is trained on lists of 4 to 64 pairs, and asked about each length (arXiv 2
 Shapes: B lists of n pairs, T = 3n tokens: n keys and values in turn, then the n keys shuffled.
 """
 
-import torch
+from dataclasses import replace
 
-from minimodels.experiments.mixers import Mixed, Sizes
+import torch
+from tqdm.auto import tqdm
+
+from minimodels.experiments.mixers import Mixed, Sizes, numbers_kept, parameters
 from minimodels.training.trainer import IGNORED, TrainConfig, train
 
-KEYS, VALUES = 96, 16
-SIZES = Sizes(KEYS + VALUES, hidden_size=64, num_heads=1, head_dim=16, window=32)
-KINDS = ("mha", "window", "linear", "delta", "mamba2")
+KEYS, VALUES = 96, 16  # tokens 0 … 95 are keys, 96 … 111 values
+SIZES = Sizes(KEYS + VALUES, hidden_size=64, num_heads=1, head_dim=16, window=32, latent=16)
+KINDS = ("mha", "mla", "window", "linear", "delta", "mamba2")
 PAIRS = (4, 8, 16, 32, 64)
 TOKENS = 3072  # a step
-RECIPE = TrainConfig(steps=600, learning_rate=0.01, warmup_steps=30, weight_decay=0.0)
+RECIPE = TrainConfig(steps=600, learning_rate=0.02, warmup_steps=30, weight_decay=0.0,
+                     optimizer="muon")  # fmt: skip
+STATES = (8, 16, 32)  # rows of the delta rule's state
+
+
+def recipe_for(kind: str) -> TrainConfig:
+    """The better of two optimizers: Mamba-2 learns this task with AdamW only."""
+    return replace(RECIPE, optimizer="adamw") if kind == "mamba2" else RECIPE
 
 
 def lists(n: int, batch: int, generator):
@@ -41,11 +51,11 @@ class Lists:
         return lists(n, max(8, min(128, TOKENS // (3 * n))), generator)
 
 
-def learn(kinds, seed: int, sizes=SIZES, pairs=PAIRS, recipe=RECIPE):
-    """A model of these mixers, trained on lists."""
+def learn(kind: str, seed: int, sizes=SIZES, pairs=PAIRS, recipe=None):
+    """A model of one such block, trained on lists."""
     torch.manual_seed(seed)
-    model = Mixed(kinds, sizes)
-    for _ in train(model, Lists(seed, pairs), recipe, progress=False):
+    model = Mixed((kind,), sizes)
+    for _ in train(model, Lists(seed, pairs), recipe or recipe_for(kind), progress=False):
         pass
     return model
 
@@ -58,6 +68,21 @@ def accuracy(model, n: int, asked: int = 4096) -> float:
     return right[targets != IGNORED].float().mean().item()
 
 
-def run(seed: int = 0):
-    """{mixer: {"parameters", "state": numbers kept after 64 pairs, "accuracy": {n: [a seed, …]}}}"""
-    raise NotImplementedError
+def row(kind: str, seeds, sizes=SIZES) -> dict:
+    """{"parameters", "kept": numbers kept after 64 pairs, "accuracy": {n: [one a seed]}}"""
+    models = [learn(kind, seed, sizes) for seed in tqdm(seeds, desc=f"{kind} {sizes.head_dim}")]
+    return {
+        "parameters": parameters((kind,), sizes),
+        "kept": numbers_kept(kind, sizes, 2 * max(PAIRS)),
+        "accuracy": {str(n): [round(accuracy(model, n), 4) for model in models] for n in PAIRS},
+    }
+
+
+def run(seed: int = 0) -> dict:
+    """{"mixers": {kind: row}, "states": {rows of the state: row of the delta rule}}; two seeds."""
+    seeds = (seed, seed + 1)
+    mixers = {kind: row(kind, seeds) for kind in KINDS}
+    states = {str(SIZES.head_dim): mixers["delta"]}
+    for d in STATES:
+        states.setdefault(str(d), row("delta", seeds, replace(SIZES, head_dim=d)))
+    return {"mixers": mixers, "states": {str(d): states[str(d)] for d in STATES}}

@@ -324,3 +324,13 @@ def test_adapter_tensors_that_do_not_fit(adapted, fault):
         tensors[one] = torch.ones(3, 1)
     save_file(tensors, path)
     refused("chat", "no place" if fault != "shape" else "does not fit")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers(number, tmp_path):
+    model = minimodels.build("gemma-mini", device="cpu")
+    with torch.no_grad():
+        model.layers[2].mlp.up_proj.weight[3, 4] = number
+    minimodels.save(model, None, tmp_path / "m")
+    with pytest.raises(UserError, match="layers.2.mlp.up_proj.weight holds NaN or infinity"):
+        minimodels.load(tmp_path / "m", device="cpu")

@@ -186,7 +186,7 @@ def test_gradients_are_slopes():
     config = CONFIGS["gemma, grouped"]
     weights = scalar_decoder.weights_of(demo.lively(config))
     scalar_decoder.next_token_loss(config, weights, TOKENS).backward()
-    for leaf in scalar_decoder.leaves(weights)[::40]:
+    for leaf in scalar_decoder.leaves(weights)[::80]:
         value, losses = leaf.value, []
         for sign in (1, -1):
             leaf.value = value + sign * 1e-5
@@ -241,3 +241,47 @@ def test_the_slider_draws_again(monkeypatch):
     slider = scalar_demo.step_slider(lambda w: w**3, 1.0, 3.0, ([0.1, 0.01], [0.01, 0.0001]))
     slider.value = 0.1
     assert titles[1] == "wrong by 0.33%" and titles[0] != titles[1]  # h² / 3
+
+
+def test_a_captured_step_is_the_eager_one():
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    model, ids = demo.lively(CONFIGS["gemma"]), torch.tensor(TOKENS)
+    step, weights = scalar_demo.step_of(model, ids), list(model.parameters())
+    graph = make_fx(step)(*weights)
+    with torch.no_grad():
+        weights[0].mul_(0.9)  # what was captured is the computation, and not its numbers
+    loss = F.cross_entropy(model(ids[None, :-1])[0], ids[1:])
+    loss.backward()
+    for captured, eager in zip(graph(*weights), [loss, *(w.grad for w in weights)], strict=True):
+        torch.testing.assert_close(captured, eager, rtol=1e-5, atol=1e-6)
+
+
+def test_behind_finds_each_box_once():
+    x = torch.ones(2, requires_grad=True)
+    y = x * 2
+    assert len(scalar_demo.behind((y + y).sum())) == 4  # sum, +, ×, and x's own
+
+
+@pytest.mark.parametrize("name", ["gemma", "nemotron"])
+def test_what_waits_is_what_a_real_model_keeps(name):
+    """Fake tensors against real ones, and the operations against two for each weight and token."""
+    config = CONFIGS[name]
+    boxes, kept, forward, backward = scalar_demo.waiting(config, 8)
+    assert torch.get_default_dtype() == torch.float32
+    model = minimodels.build(config, device="cpu").to(torch.bfloat16)
+    text, real = torch.zeros(9, dtype=torch.long), scalar_demo.Kept(model)
+    with real.listening():
+        loss = F.cross_entropy(model(text[None, :-1]).float()[0], text[1:])
+    assert boxes == len(scalar_demo.behind(loss)) and kept == real.bytes()
+    used = sum(w.numel() for n, w in model.named_parameters()
+               if w.dim() == 2 and (config.tie_embeddings or "embed" not in n))  # fmt: skip
+    assert forward == 2 * used * 8 and backward == 2 * forward
+
+
+def test_two_views_are_one_memory():
+    model = torch.nn.Linear(4, 4)
+    kept, x = scalar_demo.Kept(model), torch.ones(3, 4)
+    for tensor in (x, x.T, x[1:], model.weight, model.weight.T):
+        assert kept.add(tensor) is tensor
+    assert sum(kept.bytes().values()) == x.nbytes

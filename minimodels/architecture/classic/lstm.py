@@ -10,8 +10,6 @@ of torch.nn.LSTM, so that weights go from one to the other.
 Legend: B batch, T time, D input, H hidden, L layers, V vocabulary.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 
@@ -58,28 +56,31 @@ class LSTM(nn.Module):
         return o.sigmoid() * c.tanh(), c
 
 
-@dataclass(frozen=True)
-class LSTMConfig:
-    """The sizes of a language model; embedding and head are one matrix, so D = H."""
-
-    vocab_size: int
-    hidden_size: int
-    num_layers: int = 1
-
-
 class LSTMModel(nn.Module):
-    """tokens (B, T) int64 -> logits (B, T, V); the state begins at zero with each row."""
+    """tokens (B, T) int64 -> logits (B, T, V); the state begins at zero with each row.
 
-    def __init__(self, config: LSTMConfig):
+    Embedding and head are one matrix, as in gemma-mini, so D = H.
+    """
+
+    def __init__(self, vocab_size: int, hidden_size: int, num_layers: int = 1):
         super().__init__()
-        self.config = config
-        D = config.hidden_size
-        self.embed_tokens = nn.Embedding(config.vocab_size, D)
-        nn.init.normal_(self.embed_tokens.weight, std=INIT_STD)
-        self.layers = nn.ModuleList(LSTM(D, D) for _ in range(config.num_layers))
+        self.embed_tokens = embedding(vocab_size, hidden_size)
+        self.layers = nn.ModuleList(LSTM(hidden_size, hidden_size) for _ in range(num_layers))
 
     def forward(self, tokens):
-        x = self.embed_tokens(tokens) * self.config.hidden_size**0.5  # (B, T, D), of size 1 at first
+        x = embed(self.embed_tokens, tokens)  # (B, T, D)
         for layer in self.layers:
             x, _ = layer(x)
         return x @ self.embed_tokens.weight.T
+
+
+def embedding(vocab_size: int, hidden_size: int) -> nn.Embedding:
+    """A fresh matrix of words with gemma-mini's standard deviation, for both ends of a model."""
+    words = nn.Embedding(vocab_size, hidden_size)
+    nn.init.normal_(words.weight, std=INIT_STD)
+    return words
+
+
+def embed(words: nn.Embedding, tokens):
+    """Rows times sqrt(D), as Gemma reads them: (…) int64 -> (…, D)."""
+    return words(tokens) * words.embedding_dim**0.5

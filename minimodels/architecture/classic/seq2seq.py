@@ -11,40 +11,27 @@ with one matrix for all three and no mask.
 Legend: B batch, S source length, T target length, H hidden, V words.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from minimodels.architecture.classic.lstm import INIT_STD, LSTM
+from minimodels.architecture.classic.lstm import LSTM, embed, embedding
 from minimodels.architecture.classic.translation import BEGIN, END, PAD
-
-
-@dataclass(frozen=True)
-class Seq2SeqConfig:
-    """The sizes of a translator; both languages share one vocabulary and one matrix of words."""
-
-    vocab_size: int
-    hidden_size: int
-    attention: bool = True
 
 
 class Seq2Seq(nn.Module):
     """source (B, S), target (B, T) int64 -> logits (B, T, V): the word after each of the target's.
 
-    Sources are padded on the left, targets on the right. `weights` keeps the last attention
-    (B, T, S), None without it.
+    Sources are padded on the left, targets on the right; both languages share one matrix of words.
+    `weights` keeps the last attention (B, T, S), None without it.
     """
 
-    def __init__(self, config: Seq2SeqConfig):
+    def __init__(self, vocab_size: int, hidden_size: int, attention: bool = True):
         super().__init__()
-        self.config = config
-        H = config.hidden_size
-        self.embed_tokens = nn.Embedding(config.vocab_size, H)
-        nn.init.normal_(self.embed_tokens.weight, std=INIT_STD)
+        H = hidden_size
+        self.embed_tokens = embedding(vocab_size, H)
         self.reader, self.writer = LSTM(H, H), LSTM(H, H)
-        self.mix = nn.Linear(2 * H, H, bias=False) if config.attention else None
+        self.mix = nn.Linear(2 * H, H, bias=False) if attention else None
         self.weights = None
 
     def forward(self, source, target):
@@ -53,18 +40,15 @@ class Seq2Seq(nn.Module):
 
     def read(self, source):
         """source (B, S) -> outputs (B, S, H) and the last state."""
-        return self.reader(self._embed(source), real=(source != PAD).float())
+        return self.reader(embed(self.embed_tokens, source), real=(source != PAD).float())
 
     def write(self, target, memory, real, state):
         """target (B, T), what was read (B, S, H), where it is real (B, S) -> logits, state."""
-        s, state = self.writer(self._embed(target), state)  # (B, T, H)
+        s, state = self.writer(embed(self.embed_tokens, target), state)  # (B, T, H)
         if self.mix is not None:
             context, self.weights = attend(s, memory, real)
             s = self.mix(torch.cat([context, s], -1)).tanh()
         return s @ self.embed_tokens.weight.T, state
-
-    def _embed(self, tokens):
-        return self.embed_tokens(tokens) * self.config.hidden_size**0.5
 
     @torch.no_grad()
     def translate(self, source, longest: int = 100) -> list[list[int]]:
@@ -97,15 +81,19 @@ def loss(model: Seq2Seq, source, target):
     return F.cross_entropy(logits.flatten(0, 1), target[:, 1:].flatten(), ignore_index=PAD)
 
 
-def fit(model: Seq2Seq, batches, steps: int, learning_rate: float = 3e-3):
-    """Adam with a linear fall to zero; batches(step) -> (source, target). Yields each step's loss."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+def fit(model: Seq2Seq, batches, steps: int, optimizer):
+    """Train with a linear rise over 20 steps and a linear fall to zero of the optimizer's rate.
+
+    batches(step) -> (source, target), padded as above. Yields the loss of each step.
+    """
+    peak = optimizer.param_groups[0]["lr"]
     for step in range(steps):
-        optimizer.param_groups[0]["lr"] = learning_rate * min(1, (step + 1) / 30) * (1 - step / steps)
+        for group in optimizer.param_groups:
+            group["lr"] = peak * min(1, (step + 1) / 20) * (1 - step / steps)
         optimizer.zero_grad()
         value = loss(model, *batches(step))
         value.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         yield value.item()
 

@@ -19,8 +19,6 @@ import torch
 
 from minimodels.errors import UserError
 
-RARE_ENOUGH = 1e-3  # t: words above this share of the text are thinned out
-
 
 class SkipGram:
     """The two vectors of each word. words: the vocabulary, most frequent first; index: word -> row;
@@ -39,13 +37,17 @@ class SkipGram:
         self.company = torch.zeros(shape)
 
     def train(self, texts: list[list[str]], epochs: int = 3, window: int = 5, drawn: int = 5,
-              batch_size: int = 1024, learning_rate: float = 0.05, seed: int = 0) -> Iterator[float]:
-        """Stochastic gradient descent, its rate falling to 0; yields the mean loss of each batch."""
+              batch_size: int = 1024, learning_rate: float = 0.05, frequent: float = 1e-3,
+              seed: int = 0) -> Iterator[float]:
+        """Stochastic gradient descent, its rate falling to 0; yields the mean loss of each batch.
+
+        Words with a share of the text above `frequent` are thinned out.
+        """
         rng = np.random.default_rng(seed)
         chances = self.counts**0.75 / (self.counts**0.75).sum()
         done, total = 0, None
         for epoch in range(epochs):
-            pairs = self.pairs(texts, window, rng)  # (pairs, 2)
+            pairs = self.pairs(texts, window, frequent, rng)  # (pairs, 2)
             rng.shuffle(pairs)
             total = total or epochs * len(pairs)
             for start in range(0, len(pairs), batch_size):
@@ -68,12 +70,12 @@ class SkipGram:
         self.company.index_add_(0, rows.flatten(), (slope[..., None] * v[:, None]).flatten(0, 1))
         return loss
 
-    def pairs(self, texts: list[list[str]], window: int, rng) -> np.ndarray:
+    def pairs(self, texts: list[list[str]], window: int, frequent: float, rng) -> np.ndarray:
         """(center, company) of all words at most `window` apart, after thinning: (pairs, 2)."""
         ids = [[self.index.get(word, -1) for word in text] + [-1] * window for text in texts]
         ids = np.concatenate([np.array(row) for row in ids])
         share = self.counts / self.counts.sum()
-        stays = rng.random(len(ids)) < np.sqrt(RARE_ENOUGH / share)[ids]
+        stays = rng.random(len(ids)) < np.sqrt(frequent / share)[ids]
         ids = ids[(ids < 0) | stays]  # the gaps between texts remain
         found = []
         for apart in range(1, window + 1):

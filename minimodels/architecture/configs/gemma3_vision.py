@@ -110,12 +110,12 @@ CONFIGS: dict[str, DecoderConfig] = {
         intermediate_size=192,
         num_layers=3,
         num_heads=4,
-        num_kv_heads=1,
-        head_dim=16,
+        num_kv_heads=2,
+        head_dim=32,  # 4 · 32 = 128: wider than the residual stream, as in Gemma 7B
         max_length=128,
-        sliding_window=16,
+        sliding_window=64,  # wider than a picture and a question, as 1,024 is at full size
         layer_types=pattern(3, every=3),
-        query_scale=16.0,
+        query_scale=32.0,
         rope_theta=10_000.0,
         init_std=0.05,
         vision=VisionConfig(
@@ -124,9 +124,9 @@ CONFIGS: dict[str, DecoderConfig] = {
             num_layers=2,
             num_heads=4,
             image_size=48,
-            patch_size=8,  # 6 · 6 = 36 patches
+            patch_size=6,  # 8 · 8 = 64 patches
         ),
-        picture_tokens=9,
+        picture_tokens=16,
         start_of_picture=381,
         end_of_picture=382,
         picture_token=383,

@@ -9,6 +9,8 @@ from torch.nn import functional as F
 from minimodels.architecture.build import build
 from minimodels.architecture.cache import KVCache
 from minimodels.architecture.configs import FULL, SLIDING, DecoderConfig
+from minimodels.architecture.configs.gemma3n import PerLayerConfig
+from minimodels.architecture.configs.nemotron_h import MAMBA, NemotronHConfig
 from minimodels.architecture.cost.activations import activations
 from minimodels.architecture.cost.counted import counted_flops, saved_bytes
 from minimodels.architecture.cost.flops import flops
@@ -17,14 +19,28 @@ from minimodels.architecture.count import cache_bytes, count
 SMALL = dict(  # no two sizes alike, so that no mistake cancels
     vocab_size=301, hidden_size=40, intermediate_size=112, num_layers=3, num_heads=6,
     num_kv_heads=2, head_dim=8, max_length=256, num_experts=5, sliding_window=20,
-    layer_types=(SLIDING, FULL, SLIDING),
+    layer_types=(SLIDING, FULL, SLIDING), mamba_num_heads=6, mamba_head_dim=10, mamba_groups=2,
+    ssm_state_size=14, chunk_size=16, moe_intermediate_size=30, shared_intermediate_size=70,
+    moe_latent_size=24, experts_per_token=2,
 )  # fmt: skip
+
+PER_LAYER = {  # four layers, of which the last two share the keys of the first two
+    "num_layers": 4, "layer_types": 2 * (SLIDING, FULL), "num_shared_layers": 2,
+    "per_layer_size": 12, "per_layer_vocab": 290, "widths": (112, 112, 150, 150),
+    "sparsity": (0.9, 0.0, 0.0, 0.0), "laurel_rank": 6, "full_head_dim": 12,
+    "full_kv_heads": 1, "expert_size": 30,
+}  # fmt: skip
 
 
 def small(config: DecoderConfig) -> DecoderConfig:
     """The same family in sizes that are built in milliseconds, with what its shapes insist on."""
-    has = {field.name for field in fields(config)}
+    has = {field.name for field in fields(config) if getattr(config, field.name) is not None}
     sizes = {name: value for name, value in SMALL.items() if name in has}
+    if isinstance(config, NemotronHConfig):  # each kind of block that it has, and Mamba-2 twice
+        sizes["layer_types"] = (MAMBA, *dict.fromkeys(config.kinds))
+        sizes["num_layers"] = len(sizes["layer_types"])
+    if isinstance(config, PerLayerConfig):
+        sizes |= {name: value for name, value in PER_LAYER.items() if name in has}
     if config.num_kv_heads == config.num_heads:
         sizes["num_kv_heads"] = SMALL["num_heads"]
     if config.num_heads * config.head_dim == config.hidden_size:  # some families insist on it
@@ -40,13 +56,15 @@ def training_step(model, batch: int, length: int, seed: int = 0) -> Callable[[],
     return lambda: F.cross_entropy(model(tokens).flatten(0, 1), targets)
 
 
-def compared(config: DecoderConfig, length: int = 33, batch: int = 2) -> dict[str, tuple[int, int]]:
-    """{what: (by formula, as counted)} for a fresh float32 model of this config."""
+def compared(
+    config: DecoderConfig, length: int = 33, batch: int = 2, dtype=torch.float32
+) -> dict[str, tuple[int, int]]:
+    """{what: (by formula, as counted)} for a fresh model of this config."""
     torch.manual_seed(0)
-    model = build(config, device="cpu")
+    model = build(config, device="cpu").to(dtype)
     step = training_step(model, batch, length)
     work = flops(config, length, batch)
-    cache = KVCache(config, batch, length, dtype=torch.float32)
+    cache = KVCache(config, batch, length, dtype=dtype)
     with torch.no_grad():
         forward = counted_flops(step).total()
     return {
@@ -57,8 +75,8 @@ def compared(config: DecoderConfig, length: int = 33, batch: int = 2) -> dict[st
             counted_flops(lambda: step().backward()).total(),
         ),
         "bytes kept": (
-            sum(activations(config, length, batch, 4).values()),
+            sum(activations(config, length, batch, dtype.itemsize).values()),
             saved_bytes(step, model),
         ),
-        "bytes of cache": (cache_bytes(config, length, batch, 4), cache.nbytes),
+        "bytes of cache": (cache_bytes(config, length, batch, dtype.itemsize), cache.nbytes),
     }

@@ -30,10 +30,17 @@ def _attention_backward(gradient, query, key, value, *rest, out_val=None, **opti
     return sdpa_backward_flop_count(gradient.shape, query.shape, key.shape, value.shape)
 
 
-for _formula in (_attention, _attention_backward):
+def _convolution_backward(gradient, x, weight, *rest, out_val=None, **options) -> int:
+    """Twice the forward pass; torch's own formula forgets that groups keep channels apart."""
+    wanted = sum(options.get("output_mask", rest[-1])[:2])
+    return wanted * 2 * gradient.numel() * weight[0].numel()
+
+
+for _formula in (_attention, _attention_backward, _convolution_backward):
     _formula._get_raw = True  # torch then passes tensors, and not their shapes
 
-MISSING = {  # what torch's table of formulas lacks: attention fused for CPUs counts as nothing
+MISSING = {  # what torch's table lacks, or has wrong: attention fused for CPUs counts as nothing
+    aten.convolution_backward: _convolution_backward,
     aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
 }

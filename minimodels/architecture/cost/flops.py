@@ -8,10 +8,12 @@ PaLM, 2204.02311, appendix B). Norms, activations and softmax are left out, as i
 Legend: B texts of T tokens, S tokens that each may look at, H heads of d numbers.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, fields
 
 from minimodels.architecture.configs import DecoderConfig
-from minimodels.architecture.cost.parts import Attention, parts
+from minimodels.architecture.cost.kept import chunks
+from minimodels.architecture.cost.parts import Attention, Mamba, parts
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,12 @@ class Flops:
     head: int
     attention: int  # scores and their use: the only part that grows with the square of the length
     fused: int  # what of attention runs in fused kernels
+    recurrent: int = 0  # Mamba-2's convolution and scan
+    spared: int = 0  # of its backward: nobody asks how the first state should change, or the last
 
     @property
     def forward(self) -> int:
-        return self.matrices + self.head + self.attention
+        return self.matrices + self.head + self.attention + self.recurrent
 
     @property
     def backward(self) -> int:
@@ -42,7 +46,7 @@ class Flops:
 
         Its backward has five products instead of four; the fifth is half of its forward pass.
         """
-        return self.training + self.fused // 2
+        return self.training + self.fused // 2 - self.spared
 
 
 def flops(config: DecoderConfig, length: int, batch: int = 1, past: int = 0) -> Flops:
@@ -52,7 +56,7 @@ def flops(config: DecoderConfig, length: int, batch: int = 1, past: int = 0) -> 
     window forbid entries without saving work (`needed` says what share is allowed). With a cache, a
     sliding layer's table has only the columns that the cache kept.
     """
-    rows, sums = batch * length, {"matrices": 0, "head": 0, "attention": 0, "fused": 0}
+    rows, sums = batch * length, Counter()
     for part in parts(config):
         products = 2 * rows * sum(inputs * outputs for _, inputs, outputs in part.matrices)
         sums["head" if part.place == "head" else "matrices"] += products
@@ -60,8 +64,32 @@ def flops(config: DecoderConfig, length: int, batch: int = 1, past: int = 0) -> 
             kept = past if part.window is None else min(past, part.window - 1)
             scores = 4 * rows * (kept + length) * part.heads * part.head_dim
             sums["attention"] += scores
-            sums["fused"] += 0 if part.by_hand else scores
-    return Flops(**sums)
+            sums["fused"] += 0 if part.by_hand or part.bias else scores
+        if isinstance(part, Mamba):
+            sums["recurrent"] += batch * scanned(part, length)
+            sums["spared"] += batch * spared(part, length)
+    return Flops(**{field.name: sums[field.name] for field in fields(Flops)})
+
+
+def scanned(part: Mamba, length: int) -> int:
+    """FLOPs of a Mamba-2's convolution and scan: linear in the length, but for the chunks.
+
+    Inside a chunk of c tokens two products of c × c a head, as in attention; between chunks the
+    state is read and written. A single token reads its state and nothing else.
+    """
+    p, n, H = part.head_dim, part.state, part.heads
+    taps = 2 * length * part.channels * part.kernel
+    if length == 1:
+        return taps + 2 * H * p * n
+    return taps + sum(2 * H * (c * c * (n + p) + 2 * c * n * p) for c in chunks(part, length))
+
+
+def spared(part: Mamba, length: int) -> int:
+    """What its backward leaves out: one product of the first chunk, and two of the last."""
+    if length == 1:
+        return 0
+    first, *_, last = 2 * chunks(part, length)
+    return 2 * part.heads * part.head_dim * part.state * (first + 2 * last)
 
 
 def needed(config: DecoderConfig, length: int) -> float:

@@ -20,7 +20,7 @@ from minimodels.architecture.families.per_layer import (
     SharingAttention,
 )
 from minimodels.architecture.mlp import GeGLU
-from minimodels.architecture.norms import WideRMSNorm
+from minimodels.architecture.norms import WideRMSNorm, rounded
 
 
 class Gemma3n(PerLayerDecoder):
@@ -34,6 +34,9 @@ class Gemma3n(PerLayerDecoder):
 
     def block(self, layer: int) -> nn.Module:
         return Gemma3nBlock(self.config, layer)
+
+    def constant(self, value: float, x):
+        return rounded(value, x)
 
     def spread(self, x):
         return self.altup_projections.into(x)
@@ -103,5 +106,6 @@ class SparseGeGLU(GeGLU):
         gate = self.gate_proj(x)  # (B, T, F)
         if self.z is not None:
             deviation = gate.std(-1, keepdim=True, unbiased=False)
-            gate = F.relu(gate - (gate.mean(-1, keepdim=True) + deviation * self.z))
+            threshold = gate.mean(-1, keepdim=True) + deviation * rounded(self.z, gate)
+            gate = F.relu(gate - threshold)
         return self.down_proj(F.gelu(gate, approximate="tanh") * self.up_proj(x))

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from minimodels.architecture.attention import attend
 from minimodels.architecture.families.gemma2 import Gemma2
-from minimodels.architecture.norms import WideRMSNorm
+from minimodels.architecture.norms import WideRMSNorm, rounded
 from minimodels.architecture.rope import rotate
 
 
@@ -51,12 +51,14 @@ class PerLayerDecoder(Gemma2):
         if P is None:
             return [None] * L
         rows = torch.where(tokens < self.config.per_layer_vocab, tokens, 0)
-        found = self.embed_tokens_per_layer(rows)
-        found = found * torch.full((), P**0.5, dtype=found.dtype, device=found.device)
-        made = self.per_layer_model_projection(x)
-        made = made * torch.full((), x.shape[-1] ** -0.5, dtype=made.dtype, device=made.device)
+        found = self.embed_tokens_per_layer(rows) * rounded(P**0.5, x)
+        made = self.per_layer_model_projection(x) * self.constant(x.shape[-1] ** -0.5, x)
         made = self.per_layer_projection_norm(made.unflatten(-1, (L, P)))  # (B, T, L, P)
-        return ((made + found.unflatten(-1, (L, P))) * 2**-0.5).unbind(2)
+        return ((made + found.unflatten(-1, (L, P))) * self.constant(2**-0.5, x)).unbind(2)
+
+    def constant(self, value: float, x):
+        """A factor of `told`; Gemma 3n rounds it to the dtype of x."""
+        return value
 
     def spread(self, x):
         """From the embedding (B, T, D) to what the layers pass on."""

@@ -109,7 +109,7 @@ LAYOUTS = {
         defaults={"head_dim": 256, "max_length": 32_768, "sliding_window": 512},
         known=(
             "layer_types", "num_kv_shared_layers", "activation_sparsity_pattern",
-            "rope_local_base_freq",
+            "rope_local_base_freq", "altup_lr_multiplier",  # the last of training
         ),
         split=split,
         rename=rename,

@@ -63,21 +63,15 @@ def _full_layers(path, raw: dict, kinds) -> dict:
 def _rope(path, tables) -> dict:
     """Base of both kinds of layers and the share of pairs that turns in full ones."""
     full, local = (tables.get(kind) or {} for kind in (FULL, SLIDING))
-    proportional = full.get("rope_type") == "proportional"
-    asked = {name: full[name] for name in full if proportional or name != "partial_rotary_factor"}
-    known = {"rope_type", "rope_theta", *(("partial_rotary_factor",) if proportional else ())}
-    if (
-        set(asked) - known - ({"factor"} if full.get("factor") == 1.0 else set())
-        or full.get("rope_type", "default") not in ("default", "proportional")
-        or set(local) - {"rope_type", "rope_theta"}
-        or local.get("rope_type", "default") != "default"
-    ):
+    kinds = [table.get("rope_type", "default") for table in (full, local)]
+    others = {*full, *local} - {"rope_type", "rope_theta", "partial_rotary_factor"}
+    if others or kinds[0] not in ("default", "proportional") or kinds[1] != "default":
         raise UserError(f"{path}: rope_parameters = {tables!r} is not implemented for gemma4_text.")
-    share = number(path, [full], ("partial_rotary_factor",)) if proportional else None
+    share = number(path, [full], ("partial_rotary_factor",))
     return {
         "rope_theta": number(path, [full], ("rope_theta",)),
         "rope_local_theta": number(path, [local], ("rope_theta",)),
-        "full_rotary_fraction": 1.0 if share is None else share,
+        "full_rotary_fraction": share if share and kinds[0] == "proportional" else 1.0,
     }
 
 

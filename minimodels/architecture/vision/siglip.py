@@ -101,10 +101,15 @@ class SigLIP(nn.Module):
         self.initialize()
 
     def initialize(self):
-        """Matrices as Glorot and Bengio (2010) draw them, places by normal of std 1/sqrt(E)."""
+        """Matrices as Glorot and Bengio (2010) draw them, patches of size one, places a third.
+
+        Where a picture is blank its patches are equal, and only their places tell them apart.
+        """
         for name, weight in self.named_parameters():
             if name.endswith("position_embedding.weight"):
-                nn.init.normal_(weight, std=self.config.hidden_size**-0.5)
+                nn.init.normal_(weight, std=0.3)
+            elif name.endswith("patch_embedding.weight"):
+                nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
             elif weight.dim() > 1:
                 nn.init.xavier_uniform_(weight)
             elif name.endswith(".bias"):

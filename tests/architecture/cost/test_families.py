@@ -1,0 +1,82 @@
+"""Every family of decoders, small: parameters, FLOPs, bytes kept and cache equal what is counted."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from minimodels.architecture import build as building
+from minimodels.architecture.build import build
+from minimodels.architecture.cache import KVCache
+from minimodels.architecture.configs import CONFIGS, get
+from minimodels.architecture.cost.activations import activations
+from minimodels.architecture.cost.compare import compared, small, training_step
+from minimodels.architecture.cost.counted import counted_flops, peak_bytes
+from minimodels.architecture.cost.flops import flops
+from minimodels.architecture.cost.parts import BLOCKS, Experts, parts
+from minimodels.architecture.count import count
+
+MEMBERS = (
+    "gemma-7b", "gemma-2-9b", "gemma-3-4b", "gemma-3n-e2b", "gemma-4-e2b", "gemma-4-12b",
+    "gemma-4-26b-a4b", "gpt2", "bloom-560m", "llama-3-8b", "mixtral-8x7b", "nemotron-4-15b",
+    "minitron-8b", "nemotron-h-8b", "nemotron-3-nano-30b-a3b",
+)  # fmt: skip
+LATENT = dataclasses.replace(small(get("nemotron-3-nano-30b-a3b")), moe_latent_size=24)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", [*MEMBERS, "latent experts"])
+def test_formulas_equal_counts(name, dtype):
+    config = LATENT if name == "latent experts" else small(get(name))
+    for what, (formula, counted) in compared(config, dtype=dtype).items():
+        assert formula == counted, what
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+@torch.no_grad()
+def test_one_more_token_with_a_cache(name):
+    config = small(get(name))
+    model, tokens = build(config, device="cpu").eval(), torch.randint(290, (2, 40))
+    cache = KVCache(config, 2, 41)
+    model(tokens, cache)
+    counted = counted_flops(lambda: model(tokens[:, :1], cache)).total()
+    assert counted == flops(config, 1, batch=2, past=40).forward
+
+
+@pytest.mark.parametrize("name", ["gemma-2-9b", "nemotron-h-8b", "gemma-3n-e2b", "gpt2"])
+def test_the_peak_is_the_sum_within_two_percent(name):
+    """Where logits are capped, one table of the vocabulary more is alive at the loss."""
+    config = small(get(name))
+    model = build(config, device="cpu")
+    step = training_step(model, 2, 33)
+    step().backward()
+    tables = 4 * 2 * 33 * config.vocab_size * (3 if config.logit_softcap else 2)
+    formula = sum(activations(config, 33, 2, 4).values()) + tables
+    assert peak_bytes(lambda: step().backward()) == pytest.approx(formula, rel=0.02)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_published_decoder_has_its_formulas(name):
+    config = get(name)
+    if config.family == "bert":
+        pytest.skip("an encoder writes nothing; its FLOPs are those of a decoder's blocks")
+    work = flops(config, 128)
+    weights = sum(i * o for part in parts(config) for _, i, o in part.matrices)
+    assert work.matrices + work.head == 2 * 128 * weights
+    assert sum(activations(config, 128).values()) > 0
+    size = count(config)
+    used = size.active or size.total
+    looked_up = size.embedding if not config.tie_embeddings else 0
+    assert weights < used + config.vocab_size * config.hidden_size
+    assert weights > 0.5 * (used - looked_up - size.embedding)
+
+
+def test_no_family_is_without_a_formula():
+    known = {*BLOCKS, "gemma3n_text", "gemma4_text"}
+    assert set(building.FAMILIES) - known <= {"bert"}
+
+
+def test_a_mixture_pays_for_the_experts_it_uses():
+    mixture = next(p for p in parts(get("mixtral-8x7b")) if isinstance(p, Experts))
+    one = mixture.expert.matrices
+    assert len(mixture.matrices) == 1 + 2 * len(one)
