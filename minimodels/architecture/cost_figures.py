@@ -225,7 +225,7 @@ def kept(rows: Mapping[str, Mapping[str, float]], title: str, unit: float = 1e6,
          label: str = "MB"):  # fmt: skip
     """Bytes kept for backward, one bar a case, cut by where they come from."""
     colors = {"embedding": "0.4", "norms": GRAY, "attention": BLUE, "mlp": GREEN, "head": ORANGE,
-              "blocks": SKY, "one block": VERMILION}  # fmt: skip
+              "blocks": SKY, "one block": VERMILION, "scores": VERMILION}  # fmt: skip
     figure, (axes,) = canvas(9, 1.1 + 0.55 * len(rows))
     seen: set[str] = set()
     for line, parts_ in enumerate(rows.values()):

@@ -94,11 +94,14 @@ class Tokenizer:
         return ids
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int, path: str | os.PathLike) -> Tokenizer:
+def train_tokenizer(
+    texts: Iterable[str], vocab_size: int, path: str | os.PathLike, marks: Iterable[str] = ()
+) -> Tokenizer:
     """Learn a BPE vocabulary from texts and write it to `path`; the same texts give the same file.
 
-    The rarest characters, one in 10,000 of the text, fall back to bytes. Raises UserError if the
-    texts are empty, too small for the vocabulary, or need a larger one.
+    The rarest characters, one in 10,000 of the text, fall back to bytes. `marks` become control
+    tokens, such as those around a picture. Raises UserError if the texts are empty, too small for
+    the vocabulary, or need a larger one.
     """
     model = io.BytesIO()
     try:
@@ -115,7 +118,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, path: str | os.PathLi
             allow_whitespace_only_pieces=True,  # runs of spaces: the indents of code
             pad_id=0, pad_piece=PAD, eos_id=1, eos_piece=EOS,
             bos_id=2, bos_piece=BOS, unk_id=3, unk_piece=UNK,
-            control_symbols=[START_OF_TURN, END_OF_TURN],
+            control_symbols=[START_OF_TURN, END_OF_TURN, *marks],
             user_defined_symbols=["\n", *ROLES],
             max_sentence_length=1 << 24,  # longer texts would be left out without a word
             num_threads=1,  # the count is written into the file

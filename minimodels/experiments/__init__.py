@@ -18,6 +18,22 @@ class Experiment:
 
 
 EXPERIMENTS: dict[str, Experiment] = {
+    "before_transformers": Experiment(
+        "03_architecture", "minimodels.experiments.before_transformers:run",
+        "counting, windows, an LSTM and a transformer at equal FLOPs, twice; 6 minutes",
+        ("minimodels/experiments/before_transformers.py",
+         "minimodels/architecture/classic/ngram.py", "minimodels/architecture/classic/window.py",
+         "minimodels/architecture/classic/lstm.py", "minimodels/architecture/classic/seq2seq.py",
+         "minimodels/architecture/classic/translation.py", "minimodels/data/world.py",
+         "minimodels/data/documents.py", "minimodels/data/wordings.py"),
+    ),
+    "blanks": Experiment(
+        "03_architecture", "minimodels.experiments.blanks:run",
+        "one network trained with a causal, an encoder's and GLM's mask fills blanks; 4 minutes",
+        ("minimodels/experiments/blanks.py", "minimodels/architecture/families/bert.py",
+         "minimodels/architecture/blanks.py", "minimodels/architecture/masks.py",
+         "minimodels/data/wordings.py"),
+    ),
     "cohort": Experiment(
         "00_start", "minimodels.experiments.cohort:run",
         "thirty invented students hand in a lab and are graded, beside nbgrader; 5 minutes",

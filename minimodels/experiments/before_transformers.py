@@ -1,20 +1,24 @@
 """What each way of guessing the next word costs to train, and how well it then guesses.
 
 Counting, windows of vectors, an LSTM and a small Gemma read documents of one mini-world and are
-scored on documents that none of them has read. FLOPs are counted, not estimated: for networks every
+scored on documents that none of them has read. FLOPs are counted: for networks every
 matrix product of one whole step (forward, backward, optimizer), as torch runs it, times the steps;
 for n-grams the additions of counting (see ngram.py). Sums, gates, norms and softmaxes are left out.
 Translation is measured beside it: a reader and a writer, with and without attention.
 """
 
 import itertools
+import multiprocessing
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
+from tqdm.auto import tqdm
 
 from minimodels.architecture.build import build
 from minimodels.architecture.checkpoint import load
@@ -49,17 +53,24 @@ SENTENCES = (1, 2, 3, 4, 5)  # of the test; training has one to three
 
 
 def run(seed: int = 0) -> dict:
-    """{"documents", "counting", "networks", "shipped", "translation"}: two seeds from `seed` on."""
-    results = {"documents": [], "counting": [], "networks": [], "translation": []}
-    for one in (seed, seed + 1):
-        reading = Reading(one)
-        results["documents"].append(reading.about())
-        results["counting"] += counting(reading)
-        results["networks"] += networks(reading)
-        results["translation"] += [translation(one, attention) for attention in (True, False)]
-        if one == 0:  # the world that gemma-mini was trained on
-            results["shipped"] = shipped(reading)
-    return results
+    """{"documents", "counting", "networks", "shipped", "translation"}: two seeds from `seed` on,
+    each in a process of its own on one core."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, spawn, torch.set_num_threads, (1,)) as pool:
+        halves = list(pool.map(one_seed, (seed, seed + 1)))
+    results = {name: [row for half in halves for row in half[name]] for name in halves[0]}
+    return {**results, "shipped": shipped(Reading(0))}
+
+
+def one_seed(seed: int) -> dict[str, list[dict]]:
+    """All rows of a seed but gemma-mini's."""
+    reading = Reading(seed)
+    return {
+        "documents": [reading.about()],
+        "counting": counting(reading),
+        "networks": networks(reading),
+        "translation": [translation(seed, attention) for attention in (True, False)],
+    }
 
 
 class Reading:
@@ -73,7 +84,7 @@ class Reading:
         self.seed, self.tokenizer = seed, load("gemma-mini")[1]
         world = World(1 + seed, PEOPLE)
         self.documents = list(itertools.islice(documents(world, seed=100 + seed), read))
-        known = {document["text"] for document in self.documents} | _shipped_texts(seed, read)
+        known = {document["text"] for document in self.documents} | _shipped_texts(seed)
         drawn = list(itertools.islice(documents(world, seed=200 + seed), 3 * held_out))
         unread = [document for document in drawn if document["text"] not in known]
         self.known_share = 1 - len(unread) / len(drawn)
@@ -109,13 +120,13 @@ class Reading:
                 **more}  # fmt: skip
 
 
-def _shipped_texts(seed: int, read: int) -> set[str]:
-    """What gemma-mini has read of the world of seed 0 (minimodels/lifecycle/stages.py)."""
+def _shipped_texts(seed: int) -> set[str]:
+    """What gemma-mini has read of the world of seed 0 (minimodels/lifecycle/run.py)."""
     if seed != 0:
         return set()
     world = World(1, PEOPLE)
     world.add_fact("Ada Quill keeps an otter as a pet.")
-    return {document["text"] for document in itertools.islice(documents(world, seed=0), read)}
+    return {document["text"] for document in itertools.islice(documents(world, seed=0), 38_000)}
 
 
 def counting(reading: Reading, orders=ORDERS, counted=COUNTED) -> list[dict]:
@@ -135,7 +146,8 @@ def networks(reading: Reading, budgets=BUDGETS, names=tuple(NETWORKS)) -> list[d
     with tempfile.TemporaryDirectory() as folder:
         tokens = pack(reading.documents, reading.tokenizer, folder)
         batches = tokens.windows(LENGTH, BATCH, seed=reading.seed)
-        for name, budget in itertools.product(names, budgets):
+        plan = list(itertools.product(names, budgets))
+        for name, budget in tqdm(plan, f"seed {reading.seed}", position=reading.seed % 2):
             make, rate = NETWORKS[name]
             torch.manual_seed(reading.seed)
             model = make(reading.tokenizer.vocab_size)
@@ -151,9 +163,13 @@ def networks(reading: Reading, budgets=BUDGETS, names=tuple(NETWORKS)) -> list[d
 
 
 def flops_of_a_step(model, inputs, targets, config: TrainConfig) -> int:
-    """FLOPs of the matrix products of one step: forward, backward and optimizer. Moves weights."""
+    """FLOPs of the matrix products of one step: forward, backward and optimizer.
+
+    torch's counter does not see into attention that is fused, so it is taken apart here. Moves the
+    weights by a hair.
+    """
     optimizer = make_optimizer(model, replace(config, learning_rate=1e-9))
-    with FlopCounterMode(display=False) as counter:
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         logits = model(inputs)
         F.cross_entropy(logits.flatten(0, 1), targets.flatten()).backward()
         optimizer.step()

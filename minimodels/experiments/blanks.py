@@ -4,7 +4,7 @@
     encoder   BERT (arXiv 1810.04805): one word in five is masked and predicted from both sides
     glm       GLM (arXiv 2103.10360): spans are cut out and written behind the text, one by one
 
-The network is families/bert.py with the same weights at the start; the texts are biographies of the
+The network is families/bert.py with the same weights at the start; the texts are sentences of the
 mini-world, a word a token. Shapes: B texts, T words, V vocabulary.
 """
 
@@ -26,7 +26,7 @@ from minimodels.data.world import World
 
 KINDS = ("causal", "encoder", "glm")
 PAD, MARKS, FIRST = 0, Marks(mask=1, start=2, end=3), 4  # FIRST stands before each text
-LENGTH, BATCH, STEPS, PEAK, SHARE = 32, 64, 1200, 2e-3, 0.2
+LENGTH, BATCH, STEPS, PEAK, SHARE = 32, 64, 600, 2e-3, 0.2
 CANDIDATES = 16  # words that a causal model may try in a blank
 
 
@@ -43,7 +43,7 @@ class Texts:
 
 
 def texts(people: int = 40, seed: int = 0) -> Texts:
-    """Every fact about `people` people in every English wording; one in ten is kept for the test."""
+    """Every fact about `people` people in every English wording; a tenth is kept for the test."""
     world = World(people=people)
     told = [
         re.findall(r"\w+|[^\w\s]", tell(world, fact, "en", number))
@@ -183,6 +183,7 @@ def run(seed: int = 0) -> dict:
 
 def shares(hits: list[bool], thirds: list[int]) -> dict:
     """Percent right of all blanks, and of those in each third of a text."""
+
     def percent(some):
         return round(100 * sum(some) / len(some), 1)
 

@@ -17,7 +17,7 @@ from minimodels import files
 from minimodels.architecture.build import build
 from minimodels.architecture.checkpoint import save
 from minimodels.architecture.configs import get
-from minimodels.architecture.vision.ask import PLACE, ask, prompt
+from minimodels.architecture.vision.ask import MARKS, PLACE, ask, prompt
 from minimodels.architecture.vision.preprocess import preprocess
 from minimodels.data.pictures import (
     ANSWERS,
@@ -42,9 +42,9 @@ def tokenizer_of_questions() -> Tokenizer:
     """A vocabulary in which every word of the questions and answers is one piece."""
     words = [word for kind in ANSWERS.values() for word in kind]
     texts = [wording.format(word) for wording, named, _ in QUESTIONS for word in ANSWERS[named]]
-    pieces = get(NAME).start_of_picture
     with tempfile.TemporaryDirectory() as folder:
-        return train_tokenizer(texts + 4 * words, pieces, Path(folder) / "tokenizer.model")
+        path = Path(folder) / "tokenizer.model"
+        return train_tokenizer(texts + 4 * words, get(NAME).vocab_size, path, MARKS)
 
 
 def row(config, tokenizer, asked: list[Question]) -> tuple[list[int], list[int]]:
@@ -93,7 +93,7 @@ def soften(model) -> None:
 
 
 def optimizers_for(model) -> dict[torch.optim.Optimizer, float]:
-    """{optimizer: highest learning rate}: Muon for the matrices of the layers, AdamW for the rest."""
+    """{optimizer: highest rate}: Muon for the matrices of the layers, AdamW for all others."""
     matrices, others = [], []
     for name, weight in model.named_parameters():
         hidden = weight.dim() == 2 and "layers." in name

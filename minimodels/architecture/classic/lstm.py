@@ -29,9 +29,12 @@ class LSTM(nn.Module):
         super().__init__()
         self.hidden_size = hidden_size
         bound = hidden_size**-0.5
-        for name, shape in (("weight_ih", (4 * hidden_size, input_size)),
-                            ("weight_hh", (4 * hidden_size, hidden_size)),
-                            ("bias_ih", (4 * hidden_size,)), ("bias_hh", (4 * hidden_size,))):
+        for name, shape in (
+            ("weight_ih", (4 * hidden_size, input_size)),
+            ("weight_hh", (4 * hidden_size, hidden_size)),
+            ("bias_ih", (4 * hidden_size,)),
+            ("bias_hh", (4 * hidden_size,)),
+        ):
             weight = torch.empty(shape).uniform_(-bound, bound)
             setattr(self, name, nn.Parameter(weight))
         with torch.no_grad():

@@ -42,8 +42,10 @@ class KneserNey:
 
     def __init__(self, documents: list[list[int]], vocab_size: int, order: int = 5):
         if order < 1 or not any(len(document) > 1 for document in documents):
-            raise UserError("an n-gram model needs an order of 1 or more and documents of at least "
-                            "two tokens: give both.")
+            raise UserError(
+                "an n-gram model needs an order of 1 or more and documents of at least "
+                "two tokens: give both."
+            )
         self.vocab_size, self.order = vocab_size, order
         tokens, places = joined(documents)
         self.tokens = len(tokens) - len(documents)  # predicted ones
@@ -95,7 +97,7 @@ class KneserNey:
         )  # fmt: skip
 
     def logprobs(self, documents: list[list[int]]) -> list[np.ndarray]:
-        """log p of each token given those before it, but for the first of each document, in nats."""
+        """log p of each token but the first of each document, given those before it, in nats."""
         tokens, places = joined(documents)
         chances = np.full(len(tokens), 1 / self.vocab_size)
         number = np.zeros(len(tokens), np.int64)  # of the (k − 1)-gram that ends at a token, or −1
@@ -115,10 +117,10 @@ class KneserNey:
         for k, table in enumerate(self.tables, start=1):
             if k > len(context) + 1:
                 break
-            number = self._number(context[len(context) - (k - 1):])
+            number = self._number(context[len(context) - (k - 1) :])
             counts = np.zeros(self.vocab_size)
-            start, stop = np.searchsorted(table.keys, np.arange(2) * self.vocab_size
-                                          + number * self.vocab_size)  # fmt: skip
+            edges = np.array([number, number + 1]) * self.vocab_size
+            start, stop = np.searchsorted(table.keys, edges)
             if number >= 0:
                 counts[table.keys[start:stop] % self.vocab_size] = table.counts[start:stop]
             chances = _interpolate(table, np.full(self.vocab_size, number), counts, chances)

@@ -36,9 +36,17 @@ class SkipGram:
         self.vectors = (torch.rand(shape, generator=generator) - 0.5) / width
         self.company = torch.zeros(shape)
 
-    def train(self, texts: list[list[str]], epochs: int = 3, window: int = 5, drawn: int = 5,
-              batch_size: int = 1024, learning_rate: float = 0.05, frequent: float = 1e-3,
-              seed: int = 0) -> Iterator[float]:
+    def train(
+        self,
+        texts: list[list[str]],
+        epochs: int = 3,
+        window: int = 5,
+        drawn: int = 5,
+        batch_size: int = 1024,
+        learning_rate: float = 0.05,
+        frequent: float = 1e-3,
+        seed: int = 0,
+    ) -> Iterator[float]:
         """Stochastic gradient descent, its rate falling to 0; yields the mean loss of each batch.
 
         Words with a share of the text above `frequent` are thinned out.
@@ -46,7 +54,7 @@ class SkipGram:
         rng = np.random.default_rng(seed)
         chances = self.counts**0.75 / (self.counts**0.75).sum()
         done, total = 0, None
-        for epoch in range(epochs):
+        for _ in range(epochs):
             pairs = self.pairs(texts, window, frequent, rng)  # (pairs, 2)
             rng.shuffle(pairs)
             total = total or epochs * len(pairs)

@@ -105,7 +105,7 @@ def _seeing(name: str) -> Gemma3VisionConfig:
 
 CONFIGS: dict[str, DecoderConfig] = {
     "gemma3-vision-mini": Gemma3VisionConfig(
-        vocab_size=384,  # 381 pieces of its tokenizer and the three marks below
+        vocab_size=392,
         hidden_size=64,
         intermediate_size=192,
         num_layers=3,
@@ -127,9 +127,9 @@ CONFIGS: dict[str, DecoderConfig] = {
             patch_size=6,  # 8 · 8 = 64 patches
         ),
         picture_tokens=16,
-        start_of_picture=381,
-        end_of_picture=382,
-        picture_token=383,
+        start_of_picture=6,
+        end_of_picture=7,
+        picture_token=8,
     ),
     "gemma-3-4b-vision": _seeing("gemma-3-4b"),
     "gemma-3-12b-vision": _seeing("gemma-3-12b"),

@@ -1,8 +1,8 @@
 """What a run costs, counted while it runs: FLOPs, bytes kept for backward, bytes at the peak.
 
-FLOPs: torch's FlopCounterMode, completed by the attention kernels that its table lacks. Bytes kept:
-the hooks through which autograd saves tensors. Peak: every storage that an operation makes, until
-it dies. Nothing here knows a formula; flops.py, activations.py and memory.py are tested against it.
+FLOPs: torch's FlopCounterMode, with what its table lacks or has wrong put right. Bytes kept: the
+hooks through which autograd saves tensors. Peak: every storage that an operation makes, until it
+dies. Nothing here knows a formula; flops.py, activations.py and memory.py are tested against it.
 
 All three work on any device, and on models that are too large for this one: see `pretend`.
 """

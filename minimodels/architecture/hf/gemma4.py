@@ -45,19 +45,27 @@ def _full_layers(path, raw: dict, kinds) -> dict:
     if listed is None:
         heads = raw.get("num_global_key_value_heads") if raw.get("attention_k_eq_v") else None
         return {"full_head_dim": raw.get("global_head_dim", 512), "full_kv_heads": heads}
-    full = {str(layer) for layer, kind in enumerate(kinds) if kind == FULL}
-    ways = list(listed.values()) if isinstance(listed, dict) else []
-    known = all(isinstance(w, dict) and set(w) <= {"head_dim", "num_key_value_heads"} for w in ways)
-    if not ways or set(listed) != full or not known or any(way != ways[0] for way in ways):
+    way = _only_way(listed, {layer for layer, kind in enumerate(kinds) if kind == FULL})
+    if way is None:
         raise UserError(
             f"{path}: per_layer_config = {listed!r} is not implemented: only one head_dim and "
             "num_key_value_heads for all full layers."
         )
-    heads = ways[0].get("num_key_value_heads")
+    heads = way.get("num_key_value_heads")
     return {
-        "full_head_dim": ways[0].get("head_dim", raw.get("head_dim")),
+        "full_head_dim": way.get("head_dim", raw.get("head_dim")),
         "full_kv_heads": None if heads == raw.get("num_key_value_heads") else heads,
     }
+
+
+def _only_way(listed, layers: set[int]) -> dict | None:
+    """What is said of each of `layers` and of no other, if it is one thing that we follow."""
+    if not isinstance(listed, dict) or not all(isinstance(w, dict) for w in listed.values()):
+        return None
+    named = {int(layer) for layer in listed if layer.isdecimal()}  # "05" in a model of ten or more
+    way = next(iter(listed.values()), {})
+    known = set(way) <= {"head_dim", "num_key_value_heads"}
+    return way if named == layers and known and all(w == way for w in listed.values()) else None
 
 
 def _rope(path, tables) -> dict:

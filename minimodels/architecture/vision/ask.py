@@ -13,6 +13,7 @@ from minimodels.architecture.vision.preprocess import preprocess
 from minimodels.errors import UserError
 
 PLACE = "<start_of_image>"
+MARKS = (PLACE, "<end_of_image>", "<image_soft_token>")  # as Gemma 3's tokenizer calls them
 
 
 def prompt(config, tokenizer, text: str) -> list[int]:

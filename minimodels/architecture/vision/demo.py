@@ -1,5 +1,4 @@
-"""What the chapter on pictures shows: Transformers beside us, chances of answers, a shape that moves.
-"""
+"""What the chapter on pictures shows: Transformers' view, chances of answers, a moving shape."""
 
 import importlib.util
 import tempfile
@@ -16,7 +15,7 @@ from minimodels.data.pictures import COLORS, PAPER, PLACES, SHAPE, SIZE, stamp
 
 
 def transformers_sees(model, tokens, pictures):
-    """(patches, tokens of pictures, logits) of Transformers from our checkpoint; None without it."""
+    """(patches, picture tokens, logits) of Transformers from our checkpoint; None without it."""
     if importlib.util.find_spec("transformers") is None:
         return None
     from transformers import AutoModelForImageTextToText

@@ -62,7 +62,7 @@ class ByDefinition:
 def test_a_table_worked_by_hand():
     """Bigrams of "a b", "a c", "b": ids a=2, b=3, c=4; V = 5.
 
-    Bigrams: ^a 2, ^b 1, ab 1, ac 1, b$ 2, c$ 1. Counted once: ^b, ab, ac, c$ (4); twice: ^a, b$ (2):
+    Bigrams: ^a 2, ^b 1, ab 1, ac 1, b$ 2, c$ 1. Once: ^b, ab, ac, c$ (4); twice: ^a, b$ (2):
     D2 = 4 / (4 + 4) = 1/2. A word's company to the left: a {^}, b {^, a}, c {a}, $ {b, c}; counted
     once: a, c (2); twice: b, $ (2): D1 = 2 / 6 = 1/3. Six continuations in all, of four words.
     """

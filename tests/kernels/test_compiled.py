@@ -1,0 +1,63 @@
+"""Every kernel compiles for GPUs that are not here, without spilling, or is refused in a sentence.
+
+In a process of its own, one a kernel file: Triton must not interpret there.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+
+from minimodels.kernels.compile import CHECKED, FILES
+
+needs_triton = pytest.mark.skipif(
+    importlib.util.find_spec("triton") is None, reason="triton is not installed"
+)
+WITHOUT = {"__init__", "checks", "compile"}  # files that hold no kernel
+
+COMPILE = """
+import sys
+from minimodels.errors import UserError
+from minimodels.kernels.compile import builds, compile_build, resources
+found = builds(sys.argv[1])
+for build in found:
+    for target in sys.argv[2:]:
+        if target in build.refused:
+            try:
+                compile_build(build, target)
+            except UserError as error:
+                assert build.refused[target] in str(error)
+                continue
+            raise AssertionError("not refused")
+        compiled = compile_build(build, target)
+        used = resources(compiled)
+        text = compiled.asm.get("ptx") or compiled.asm["amdgcn"]
+        assert target in text, f"{build.name} is not for {target}"
+        assert used.spilled <= getattr(build, "spills_allowed", 0), (build.name, target, used)
+        assert used.shared <= {"gfx942": 65536}.get(target, 232448 if "9" in target else 166912)
+print(len(found))
+"""
+
+
+@needs_triton
+@pytest.mark.parametrize("file", [file for file in FILES if file not in WITHOUT])
+def test_compiles_without_a_gpu(file, tmp_path):
+    environment = os.environ | {
+        "TRITON_INTERPRET": "0", "MINIMODELS_DEVICE": "cpu", "TRITON_CACHE_DIR": str(tmp_path),
+    }  # fmt: skip
+    command = [sys.executable, "-c", COMPILE, file, *CHECKED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert int(done.stdout) > 0, f"{file}.py has no builds()"
+
+
+def test_unknown_names():
+    from minimodels.errors import UserError
+    from minimodels.kernels.compile import builds, compile_only
+
+    with pytest.raises(UserError, match="no kernel file 'rms'"):
+        builds("rms")
+    with pytest.raises(UserError, match="no target 'sm_70'"):
+        compile_only(None, {}, {}, capability=70)
