@@ -11,6 +11,7 @@ from minimodels.errors import UserError
 FAMILIES = {  # family -> where its module is; imported when it is first built
     "bert": "bert.Bert",
     "bloom": "bloom.Bloom",
+    "deepseek_v3": "deepseek.Deepseek",
     "gemma": "gemma.Gemma",
     "gemma2": "gemma2.Gemma2",
     "gemma3_text": "gemma2.Gemma3",

@@ -240,7 +240,7 @@ def kept(rows: Mapping[str, Mapping[str, float]], title: str, unit: float = 1e6,
     longest = max(sum(row.values()) for row in rows.values()) / unit
     axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(0, 1.18 * longest), xlabel=label, title=title)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=9, loc="lower right")
+    axes.legend(fontsize=9, loc="upper center", ncols=6, bbox_to_anchor=(0.5, -0.2), frameon=False)
     return figure
 
 

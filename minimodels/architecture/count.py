@@ -9,8 +9,10 @@ from math import prod
 
 from minimodels.architecture.configs import DecoderConfig
 from minimodels.architecture.configs.base import WIDE
+from minimodels.architecture.configs.deepseek import DeepseekConfig
 from minimodels.architecture.configs.gemma3n import PerLayerConfig
 from minimodels.architecture.configs.nemotron_h import NemotronHConfig
+from minimodels.architecture.count_deepseek import count_deepseek
 from minimodels.architecture.count_hybrid import count_hybrid
 from minimodels.architecture.count_per_layer import count_per_layer
 
@@ -70,6 +72,8 @@ def count(config: DecoderConfig) -> Count:
         return Count(**count_per_layer(config))
     if isinstance(config, NemotronHConfig):
         return Count(**count_hybrid(config))
+    if isinstance(config, DeepseekConfig):
+        return Count(**count_deepseek(config))
     shape = SHAPES[config.family]
     D, L, d = config.hidden_size, config.num_layers, config.head_dim
     heads = 2 * config.num_heads + 2 * config.num_kv_heads  # q and o, k and v

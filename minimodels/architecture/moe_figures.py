@@ -161,8 +161,8 @@ def in_text(curves: Mapping[str, Mapping], E: int, step: int):
                        color=COLORS[method])  # fmt: skip
         for layer, place in enumerate(zip(found["common"][at], found["in_use"][at], strict=True)):
             if method == "none":
-                panels[1].annotate(f"layer {layer}", place, (6, 6), textcoords="offset points",
-                                   fontsize=10)  # fmt: skip
+                panels[1].annotate(f"layer {layer}", place, (0, 8 if layer % 2 else -17),
+                                   textcoords="offset points", ha="center")  # fmt: skip
     panels[0].legend(fontsize=10, title="balanced by")
     panels[0].set(xlabel="step", ylabel="experts in use", ylim=(0, E + 0.5))
     panels[0].set_title(f"The last layer of a LLaMA with {E} experts")

@@ -32,7 +32,7 @@ from minimodels.data.tokenizer import Tokenizer, train_tokenizer
 from minimodels.evaluation.metrics import exact_match, wilson_interval
 
 NAME = "gemma3-vision-mini"
-STEPS, BATCH, ASKED = 1500, 64, 1
+STEPS, BATCH, ASKED = 2000, 64, 1
 GROUPS = (1, 2, 2, 2)  # one in four drawings has a single group: easy ones, to begin with
 MUON, PEAK = 0.02, 3e-3
 IGNORED = -1  # a target that the loss leaves out
@@ -156,16 +156,12 @@ def chance(right: dict[str, list[bool]]) -> float:
 
 def run(seed: int = 0) -> dict:
     """Train, examine on each split with right and with swapped pictures, and ship the weights."""
-    curve = []
-
-    def watch(step, model, loss):
-        if (step + 1) % 100 == 0:
-            curve.append([step + 1, loss])
-
-    model, tokenizer = train(seed, watch=watch)
+    losses: list[float] = []
+    model, tokenizer = train(seed, watch=lambda step, model, loss: losses.append(loss))
+    curve = [[at, sum(losses[at - 100 : at]) / 100] for at in range(100, STEPS + 1, 100)]
     values: dict = {"steps": STEPS, "curve": curve, "scores": {}, "swapped": {}}
     for split in SPLITS:
-        pictures = draw_pictures(100, seed + 1, split, groups=(2,))
+        pictures = draw_pictures(60, seed + 1, split, groups=(2,))
         values["scores"][split] = scores(examine(model, tokenizer, pictures))
         swapped = pictures[1:] + pictures[:1]
         values["swapped"][split] = scores(examine(model, tokenizer, pictures, swapped))

@@ -42,20 +42,21 @@ def lists(n: int, batch: int, generator):
 class Lists:
     """Batches for `train`: another number of pairs each step, drawn from the step alone."""
 
-    def __init__(self, seed: int, pairs=PAIRS):
-        self.seed, self.pairs = seed, pairs
+    def __init__(self, seed: int, pairs=PAIRS, tokens: int = TOKENS):
+        self.seed, self.pairs, self.tokens = seed, pairs, tokens
 
     def __call__(self, step: int):
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         n = self.pairs[step % len(self.pairs)]
-        return lists(n, max(8, min(128, TOKENS // (3 * n))), generator)
+        return lists(n, max(8, min(128, self.tokens // (3 * n))), generator)
 
 
-def learn(kind: str, seed: int, sizes=SIZES, pairs=PAIRS, recipe=None):
+def learn(kind: str, seed: int, sizes=SIZES, batches=None, recipe=None):
     """A model of one such block, trained on lists."""
     torch.manual_seed(seed)
     model = Mixed((kind,), sizes)
-    for _ in train(model, Lists(seed, pairs), recipe or recipe_for(kind), progress=False):
+    batches, recipe = batches or Lists(seed), recipe or recipe_for(kind)
+    for _ in train(model, batches, recipe, progress=False):
         pass
     return model
 

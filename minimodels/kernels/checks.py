@@ -24,6 +24,16 @@ def same_place(operation: str, dtypes=FLOATS, **tensors) -> None:
             )
 
 
+def same_size(operation: str, shape, **tensors) -> None:
+    """UserError unless each tensor (None aside) has this shape."""
+    for name, tensor in tensors.items():
+        if tensor is not None and tuple(tensor.shape) != tuple(shape):
+            raise UserError(
+                f"{operation}: {name} has shape {tuple(tensor.shape)}, not {tuple(shape)}: "
+                "give tensors that fit."
+            )
+
+
 def warps_for(block: int) -> int:
     """Warps for a program that holds `block` numbers: 16 a thread, as far as 16 warps reach."""
     return min(max(block // 512, 1), 16)

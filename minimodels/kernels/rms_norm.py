@@ -14,7 +14,7 @@ sum x + residual is made in the same pass and comes back beside y. Shapes: x (â€
 import torch
 
 from minimodels.device import triton_mode
-from minimodels.kernels.checks import same_place, warps_for
+from minimodels.kernels.checks import same_place, same_size, warps_for
 from minimodels.kernels.compile import Build
 
 try:
@@ -40,6 +40,7 @@ def rms_norm(x, weight, eps: float, offset: float = 1.0, residual=None):
     Raises UserError for tensors on other devices, a weight of another size or zero rows.
     """
     same_place("rms_norm", x=x, weight=weight, residual=residual)
+    same_size("rms_norm", x.shape[-1:], weight=weight)
     if triton_mode() == "reference" or x.numel() == 0:
         return rms_norm_reference(x, weight, eps, offset, residual)
     if residual is None:
@@ -94,7 +95,7 @@ def _backward(dy, x, weight, r, offset: float, dtotal):
     """dx (â€¦, D) and dweight (D,): each program sums dweight over its share of the rows."""
     x, dy, D = x.contiguous(), dy.contiguous(), x.shape[-1]
     rows = x.numel() // D
-    programs = min(rows, _programs(x.device))
+    programs = min(rows, programs_for(x.device))
     dx = torch.empty_like(x)
     parts = torch.empty(programs, D, device=x.device, dtype=torch.float32)
     block = triton.next_power_of_2(D)
@@ -106,7 +107,7 @@ def _backward(dy, x, weight, r, offset: float, dtotal):
     return dx, parts.sum(0).to(weight.dtype)
 
 
-def _programs(device) -> int:
+def programs_for(device) -> int:
     """How many programs share the rows: as many as run at once."""
     if device.type != "cuda":
         return 4

@@ -78,27 +78,33 @@ def unread(shares: Mapping[int, Sequence[float]]):
     return _done(figure)
 
 
-def map_of_words(vectors, groups: Mapping[str, Sequence[str]], title: str):
-    """Words by the two directions in which their vectors differ most, translations joined.
+def map_of_words(vectors, groups: Mapping[str, Sequence[str]]):
+    """Words by the two directions in which their vectors differ most, translations joined: as they
+    are, and with the mean of each language taken off.
 
-    vectors: for each group's words, in order, their rows. groups: {language: words}; word i of each
-    means the same.
+    vectors: (languages, words, D). groups: {language: words}; word i of each means the same.
     """
     rows = np.asarray(vectors, float)
-    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    rows -= rows.mean(0)
-    flat = (rows @ np.linalg.svd(rows, full_matrices=False)[2][:2].T).reshape(len(groups), -1, 2)
-    figure, axes = plt.subplots(figsize=(8.5, 5), layout="constrained")
-    for meaning in range(flat.shape[1]):
-        axes.plot(*flat[:, meaning].T, color="0.8", lw=1, zorder=0)
-    for (language, words), spots, color, marker in zip(
-        groups.items(), flat, (BLUE, VERMILION, GREEN), "os^", strict=False
-    ):
-        axes.plot(*spots.T, marker, color=color, label=language)
-        for word, spot in zip(words, spots, strict=True):
-            axes.annotate(word, spot, (4, 3), textcoords="offset points", fontsize=9, color=color)
-    axes.set(title=title, xticks=[], yticks=[])
-    axes.legend(fontsize=10)
+    rows = rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+    figure, panels = plt.subplots(1, 2, figsize=(10.5, 4.8), layout="constrained")
+    for axes, shown in zip(panels, (rows, rows - rows.mean(1, keepdims=True)), strict=True):
+        flat = shown.reshape(-1, rows.shape[-1])
+        flat = flat - flat.mean(0)
+        flat = (flat @ np.linalg.svd(flat, full_matrices=False)[2][:2].T).reshape(*rows.shape[:2], 2)
+        for meaning in range(flat.shape[1]):
+            axes.plot(*flat[:, meaning].T, color="0.8", lw=1, zorder=0)
+        for (language, words), spots, color, marker in zip(
+            groups.items(), flat, (BLUE, VERMILION, GREEN), "os^", strict=False
+        ):
+            axes.plot(*spots.T, marker, color=color, label=language)
+            for word, spot in zip(words, spots, strict=True):
+                axes.annotate(word, spot, (5, -3), textcoords="offset points", fontsize=9,
+                              color=color)  # fmt: skip
+        axes.set(xticks=[], yticks=[])
+        axes.margins(0.12)
+    panels[0].set_title("The languages lie apart, each arranged alike")
+    panels[1].set_title("Moved onto each other, translations meet")
+    panels[0].legend(fontsize=10)
     return _done(figure)
 
 

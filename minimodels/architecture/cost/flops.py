@@ -42,9 +42,9 @@ class Flops:
 
     @property
     def computed(self) -> int:
-        """What a training step really computes: fused attention makes its scores a second time.
+        """What a step really computes: fused attention makes its scores again.
 
-        Its backward has five products instead of four; the fifth is half of its forward pass.
+        Five products on the way back, not four; the fifth is half of its forward.
         """
         return self.training + self.fused // 2 - self.spared
 

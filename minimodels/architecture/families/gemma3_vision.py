@@ -35,7 +35,8 @@ class Gemma3Vision(Gemma3):
     def hidden(self, tokens, cache=None, mask=None, pictures=None):
         """The last hidden state (B, T, D), after the final norm and before the head."""
         spots = tokens == self.config.picture_token  # (B, T)
-        if pictures is None and not spots.any():
+        written = cache is not None and cache.length > 0  # by the model: it may say any token
+        if pictures is None and (written or not spots.any()):
             return super().hidden(tokens, cache, mask)
         seen = self.tokens_of(pictures) if pictures is not None else self.embed_tokens.weight[:0]
         numbers = self.numbered(spots, len(seen))

@@ -4,7 +4,6 @@ Mamba-2 carries the past in a state of fixed size; four or six attentions among 
 back exactly. They need no positions: the recurrence knows the order.
 """
 
-import torch
 from torch import nn
 
 from minimodels.architecture.attention import Attention
@@ -14,17 +13,8 @@ from minimodels.architecture.decoder import Decoder
 from minimodels.architecture.mamba2 import Mamba2
 from minimodels.architecture.mlp import SquaredReLU
 from minimodels.architecture.moe import Experts, LatentMoE, MoE
-from minimodels.architecture.norms import LlamaRMSNorm
+from minimodels.architecture.norms import WideRMSNorm
 from minimodels.architecture.routing import SigmoidRouter
-
-
-class WideRMSNorm(LlamaRMSNorm):
-    """LLaMA's, rounded after the weight instead of before it."""
-
-    def forward(self, x):
-        wide = x.float()
-        wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
-        return (self.weight.float() * wide).type_as(x)
 
 
 class HybridBlock(nn.Module):

@@ -1,9 +1,10 @@
 """What Gemma 3n brought and Gemma 4 kept: the token told to every layer, keys that layers share.
 
-Per-layer embeddings: a second table holds P numbers a layer for each token. They need no product to
-be found, so the table can lie in slow memory. Shared keys and values: the last layers have none and
-read those of the last layer of their kind below; they cost no cache and, in a long prompt, no work
-(YOCO, arXiv 2405.05254, and cross-layer attention, 2405.12981, had the idea).
+Per-layer embeddings: a second table holds P numbers a layer for each token. A row is found without
+any product, so the table can lie in slow memory. Shared keys and values: the last layers have none
+and read those of the last layer of their kind below. They need no cache, and an engine may leave
+out all but the last token of a prompt there (the idea of YOCO, arXiv 2405.05254, and cross-layer
+attention, 2405.12981).
 Shapes: B batch, T time, D hidden, L layers, P numbers a layer, S keys, H and K heads of d numbers.
 """
 
@@ -44,8 +45,8 @@ class PerLayerDecoder(Gemma2):
     def told(self, tokens, x):
         """What each layer is told of each token: L tensors (B, T, P).
 
-        Half is looked up by the token, half computed from its embedding x (B, T, D); both have the
-        size of a normed vector, and so has (a + b) / √2.
+        One part is looked up by the token, the other computed from its embedding x (B, T, D) and
+        normed. Their sum is divided by √2, so that two parts of size 1 make one of size 1.
         """
         L, P = self.config.num_layers, self.config.per_layer_size
         if P is None:

@@ -17,6 +17,7 @@ from minimodels.files import read_json
 LAYOUTS = {  # model_type -> the file of its layout in this folder
     "bert": "bert",
     "bloom": "bloom",
+    "deepseek_v3": "deepseek",
     "gemma": "gemma",
     "gemma2": "gemma",
     "gemma3_text": "gemma",

@@ -54,7 +54,7 @@ def shifted(shape: str, color: str, top: int, left: int) -> np.ndarray:
     return pixels
 
 
-def moving_slider(model, tokenizer, shape="crosses", color="blue", top=7, first=19):
+def moving_slider(model, tokenizer, shape="crosses", color="blue", top=1, first=19):
     """A shape moves from left to right: where does the model say it is?"""
     steps = list(range(SIZE - SHAPE + 1))
     frames = [shifted(shape, color, top, left) for left in steps]

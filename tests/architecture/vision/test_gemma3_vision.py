@@ -14,6 +14,7 @@ import minimodels
 from minimodels.architecture.cache import KVCache
 from minimodels.architecture.configs import get
 from minimodels.architecture.count import count
+from minimodels.architecture.demo import lively
 from minimodels.architecture.families.gemma3_vision import with_pictures
 from minimodels.architecture.hf.config_json import read_config
 from minimodels.errors import UserError
@@ -79,8 +80,8 @@ def texts(config, *rows):
     for row in rows:
         ids = []
         for part in row:
-            words = torch.randint(4, WORDS, (0 if part == "p" else part,), generator=draw).tolist()
-            ids += [BOI] if part == "p" else words
+            words = torch.randint(10, WORDS, (0 if part == "p" else part,), generator=draw).tolist()
+            ids += [config.start_of_picture] if part == "p" else words
         made.append(with_pictures(config, ids))
     return torch.tensor(made)
 
@@ -91,7 +92,7 @@ def pictures_for(config, count):
 
 
 def logits_of(theirs, tokens, pictures, **more):
-    kinds = (tokens == IMAGE).long()
+    kinds = (tokens == theirs.config.image_token_id).long()
     return theirs(input_ids=tokens, pixel_values=pictures, token_type_ids=kinds, **more)
 
 
@@ -205,10 +206,11 @@ def test_who_sees_whom(tmp_path):
 
 
 @torch.no_grad()
-def test_transformers_loads_what_we_save(pair, tmp_path):
+@pytest.mark.parametrize("model", [*SHAPES, "gemma3-vision-mini"])
+def test_transformers_loads_what_we_save(model, tmp_path):
     from transformers import AutoModelForImageTextToText
 
-    _, ours = pair
+    ours = twins(model, tmp_path)[1] if model in SHAPES else lively(get(model))
     minimodels.save(ours, None, tmp_path / "ours")
     again, report = AutoModelForImageTextToText.from_pretrained(
         tmp_path / "ours", output_loading_info=True
