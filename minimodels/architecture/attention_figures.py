@@ -33,16 +33,26 @@ def masks(cases=((0, 4), (3, 2))):
 def shapes(T=3, S=5, d=4):
     """Attention of one head as rectangles: q kᵀ is (T, S), its rows become weights, times v."""
     figure, (axes,) = canvas(9, 2.7)
-    parts = [("q", T, d, SKY, "@"), ("kᵀ", d, S, SKY, "→"), ("scores", T, S, "white", "→"),
-             ("weights", T, S, "white", "@"), ("v", S, d, SKY, "="), ("out", T, d, GREEN, "")]
+    parts = [
+        ("q", T, d, SKY, "@"),
+        ("kᵀ", d, S, SKY, "→"),
+        ("scores", T, S, "white", "→"),
+        ("weights", T, S, "white", "@"),
+        ("v", S, d, SKY, "="),
+        ("out", T, d, GREEN, ""),
+    ]
     left = 0.0
     for name, rows, columns, color, after in parts:
         box(axes, left, -rows / 2, columns, rows, color, name)
         axes.text(left + columns / 2, 3.1, _size(rows, columns, T, S), ha="center")
         axes.text(left + columns + 0.7, 0, after, ha="center", va="center", fontsize=15)
         if name == "weights":
-            axes.annotate("", (left + columns, -0.9), (left, -0.9),
-                          arrowprops={"arrowstyle": "->", "color": VERMILION, "lw": 2})
+            axes.annotate(
+                "",
+                (left + columns, -0.9),
+                (left, -0.9),
+                arrowprops={"arrowstyle": "->", "color": VERMILION, "lw": 2},
+            )
             axes.text(left + columns / 2, -2.1, "a row sums to 1", ha="center", color=VERMILION)
         left += columns + 1.4
     axes.set(xlim=(-0.3, left), ylim=(3.5, -2.9), aspect="equal")

@@ -75,31 +75,18 @@ def receptive_field(window: int, layers: int = 4, tokens: int = 32):
 
 
 def quality(table: Mapping[str, Mapping], length: str, title: str):
-    """Held-out loss (each seed a point) against numbers kept of a text of `length` bytes."""
+    """Held-out loss against numbers kept of a text of `length` bytes, a point a model."""
     figure, axes = plt.subplots(figsize=(9.5, 4.4), layout="constrained")
-    for number, (name, row) in enumerate(table.items()):
-        fixed = len(set(row["kept"].values())) == 1
+    for name, row in table.items():
+        fixed = len(set(row["kept"].values())) == 1  # however long the text
         color, marker = (VERMILION, "D") if fixed else (BLUE, "o")
-        mean = sum(row["loss"]) / len(row["loss"])
-        x = row["kept"][length]
-        axes.plot([x] * len(row["loss"]), row["loss"], marker, color=color, ms=6, ls="-", lw=1)
-        axes.annotate(
-            name,
-            (x, mean),
-            xytext=(7, -3 if number % 2 else 3),
-            fontsize=10,
-            textcoords="offset points",
-            va="center",
-            color=color,
-        )
-    axes.set(
-        xscale="log",
-        xlabel=f"numbers kept of a text of {int(length):,} bytes",
-        ylabel="nats a byte, held out",
-        title=title,
-    )
+        axes.plot(row["kept"][length], row["loss"], marker, color=color, ms=8)
+        axes.annotate(name, (row["kept"][length], row["loss"]), xytext=(8, 0), fontsize=11,
+                      textcoords="offset points", va="center", color=color)  # fmt: skip
+    axes.set(xscale="log", xlabel=f"numbers kept of a text of {int(length):,} bytes",
+             ylabel="nats a byte, held out", title=title)  # fmt: skip
     left, right = axes.get_xlim()
-    axes.set_xlim(left, right * 3)
+    axes.set_xlim(left, right * 4)
     return _done(figure)
 
 

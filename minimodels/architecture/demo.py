@@ -140,9 +140,13 @@ def std_slider(predict: Callable[[DecoderConfig], float], first: float = 0.05):
         }
         told = ", ".join(f"{name} {loss:.2f}" for name, (_, (loss,)) in points.items())
         return figures.lines(
-            curves, points, f"Weights of std {std:g}: the first loss is {told}",
-            "standard deviation of the weights", "nats a token",
-            blind=log(minis["gemma-mini"].vocab_size), ticks=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
+            curves,
+            points,
+            f"Weights of std {std:g}: the first loss is {told}",
+            "standard deviation of the weights",
+            "nats a token",
+            blind=log(minis["gemma-mini"].vocab_size),
+            ticks=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
         )
 
     return live(draw, STDS, first, "std")
@@ -155,12 +159,16 @@ def memory_slider(name: str = "gemma-7b", title: str = "Gemma 7B", first: int = 
 
 
 def conversation_slider(
-    name: str = "nemotron-4-340b", title: str = "Nemotron-4 340B", memory_gb: float = 1280,
+    name: str = "nemotron-4-340b",
+    title: str = "Nemotron-4 340B",
+    memory_gb: float = 1280,
     first: int = 4096,
 ):
     """Texts that fit beside the weights by number of key/value heads, under their length."""
     config = get(name)
     return live(
         lambda length: figures.conversations(config, title, length, memory_gb),
-        LENGTHS, first, "tokens",
+        LENGTHS,
+        first,
+        "tokens",
     )

@@ -21,8 +21,9 @@ def decoder(config: DecoderConfig):
     """The whole model in one line: a stream that blocks read from and add to."""
     D, V = f"{config.hidden_size:,}", f"{config.vocab_size:,}"
     figure, axes = _drawing(9.2, 3.9, (0, 105), (0, 40))
-    axes.annotate("", (96, 29), (11, 29), zorder=1,
-                  arrowprops=dict(arrowstyle="-|>", lw=6, color=SKY))
+    axes.annotate(
+        "", (96, 29), (11, 29), zorder=1, arrowprops=dict(arrowstyle="-|>", lw=6, color=SKY)
+    )
     axes.text(53, 31.2, f"residual stream (B, T, {D})", ha="center", color=BLUE, fontsize=12)
     _box(axes, 1, 25, 12, 8, f"embedding\n{V} × {D}", ORANGE)
     _box(axes, 74, 26, 6, 6, "norm", "0.85")
@@ -48,8 +49,12 @@ def _branch(axes, x: float, name: str, shape: str, color: str) -> None:
     axes.annotate("", (x + 8, 15), (x + 6, 15), arrowprops=arrow)
     _box(axes, x + 8, 10.5, 12, 9, name, color, "white")
     axes.text(x + 11, 8.7, shape, ha="center", va="top", fontsize=10)
-    axes.annotate("", (x + 23, 27.5), (x + 20, 15),
-                  arrowprops=arrow | dict(connectionstyle="angle,angleA=0,angleB=90"))
+    axes.annotate(
+        "",
+        (x + 23, 27.5),
+        (x + 20, 15),
+        arrowprops=arrow | dict(connectionstyle="angle,angleA=0,angleB=90"),
+    )
     axes.plot(x + 23, 29, "o", ms=16, mfc="white", mec="0.3")
     axes.text(x + 23, 28.9, "+", ha="center", va="center", fontsize=13)
 
@@ -98,15 +103,23 @@ def streams(ledgers: Mapping[str, Mapping[str, float]]):
             label = part if row == 0 else None
             axes.barh(row, share, left=left, color=colors[part], label=label)
             if share > 3:
-                axes.text(left + share / 2, row, f"{share:.0f}%", ha="center", va="center",
-                          color="black" if part == "token" else "white", fontsize=12)
+                axes.text(
+                    left + share / 2,
+                    row,
+                    f"{share:.0f}%",
+                    ha="center",
+                    va="center",
+                    color="black" if part == "token" else "white",
+                    fontsize=12,
+                )
             left += share
     axes.set_yticks(range(len(ledgers)), list(ledgers), fontsize=11)
     axes.set(xlim=(0, 100), ylim=(len(ledgers) - 0.5, -0.5), xlabel="% of the final stream")
     axes.legend(loc="upper center", ncols=3, bbox_to_anchor=(0.5, -0.32), frameon=False)
     tokens = [100 * parts["token"] / sum(parts.values()) for parts in ledgers.values()]
-    told = " and ".join(f"{share:.0f}% in {name}" for share, name in zip(tokens, ledgers,
-                                                                          strict=True))
+    told = " and ".join(
+        f"{share:.0f}% in {name}" for share, name in zip(tokens, ledgers, strict=True)
+    )
     axes.set_title(f"Before training, the token itself is {told}")
     return _done(figure)
 
@@ -114,7 +127,11 @@ def streams(ledgers: Mapping[str, Mapping[str, float]]):
 def lines(
     curves: Mapping[str, tuple[Sequence, Sequence]],
     points: Mapping[str, tuple[Sequence, Sequence]],
-    title: str, xlabel: str, ylabel: str, blind: float, ticks: Sequence[float],
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    blind: float,
+    ticks: Sequence[float],
 ):
     """Predicted curves, measured points in the same color, and the blind guess; x logarithmic."""
     figure, axes = plt.subplots(figsize=(8, 3.8), layout="constrained")
@@ -169,8 +186,15 @@ def parameters(models: Mapping[str, DecoderConfig], title: str):
             width = 100 * getattr(size, part) / size.total
             axes.barh(row, width, left=left, color=color, label=part if row == 0 else None)
             if width > 4:
-                axes.text(left + width / 2, row, f"{width:.0f}%", ha="center", va="center",
-                          color="black" if part == "embedding" else "white", fontsize=11)
+                axes.text(
+                    left + width / 2,
+                    row,
+                    f"{width:.0f}%",
+                    ha="center",
+                    va="center",
+                    color="black" if part == "embedding" else "white",
+                    fontsize=11,
+                )
             left += width
         unit, letter = (1e9, "B") if size.total >= 1e8 else (1e6, "M")
         axes.text(101, row, f"{size.total / unit:,.2f}{letter}", va="center", fontsize=11)
@@ -198,8 +222,10 @@ def memory(config: DecoderConfig, name: str, length: int):
     axes.set(xlabel="GB in bf16", ylabel="key/value heads")
     axes.legend(loc="center right", fontsize=10)
     cache, weight = caches[variants.index(config)], weights[variants.index(config)]
-    axes.set_title(f"{name}, {config.num_kv_heads} key/value heads: {length:,} tokens cost "
-                   f"{cache:.2f} GB, {100 * cache / weight:.0f}% of its weights")
+    axes.set_title(
+        f"{name}, {config.num_kv_heads} key/value heads: {length:,} tokens cost "
+        f"{cache:.2f} GB, {100 * cache / weight:.0f}% of its weights"
+    )
     return _done(figure)
 
 
@@ -212,11 +238,17 @@ def conversations(config: DecoderConfig, name: str, length: int, memory_gb: floa
     colors = [VERMILION if one == config else "0.75" for one in variants]
     bars = axes.bar([str(one.num_kv_heads) for one in variants], fitting, color=colors)
     axes.bar_label(bars, [f"{fit:,}" for fit in fitting], fontsize=10)
-    axes.set(yscale="log", xlabel="key/value heads", ylabel="texts at once",
-             ylim=(max(0.5, min(fitting) / 2), 2.5 * max(fitting)))
-    axes.set_title(f"{name}, {length:,} tokens a text, {memory_gb:,.0f} GB: "
-                   f"{fitting[here]:,} texts with {config.num_kv_heads} key/value heads,\n"
-                   f"{fitting[-1]:,} with one for each of the {config.num_heads} query heads")
+    axes.set(
+        yscale="log",
+        xlabel="key/value heads",
+        ylabel="texts at once",
+        ylim=(max(0.5, min(fitting) / 2), 2.5 * max(fitting)),
+    )
+    axes.set_title(
+        f"{name}, {length:,} tokens a text, {memory_gb:,.0f} GB: "
+        f"{fitting[here]:,} texts with {config.num_kv_heads} key/value heads,\n"
+        f"{fitting[-1]:,} with one for each of the {config.num_heads} query heads"
+    )
     return _done(figure)
 
 
@@ -240,8 +272,16 @@ def _drawing(width: float, height: float, xlim, ylim):
 
 def _box(axes, x, y, width, height, text, color, ink="black") -> None:
     axes.add_patch(plt.Rectangle((x, y), width, height, fc=color, ec="0.3", zorder=2))
-    axes.text(x + width / 2, y + height / 2, text, ha="center", va="center", color=ink,
-              fontsize=11, zorder=3)
+    axes.text(
+        x + width / 2,
+        y + height / 2,
+        text,
+        ha="center",
+        va="center",
+        color=ink,
+        fontsize=11,
+        zorder=3,
+    )
 
 
 def _done(figure):

@@ -26,15 +26,26 @@ def layers(configs: dict[str, DecoderConfig]):
         for place, kind in enumerate(config.kinds):
             pale = config.kv_shape(place) is None
             color = VERMILION if kind == FULL else SKY
-            axes.add_patch(plt.Rectangle((place, row), 0.92, 0.8, fc=color, ec="0.4",
-                                         alpha=0.35 if pale else 1.0))
-            axes.text(place + 0.46, row + 0.42, LETTERS[kind], ha="center", va="center",
-                      fontsize=8, color="white" if kind == FULL and not pale else "black")
+            axes.add_patch(
+                plt.Rectangle(
+                    (place, row), 0.92, 0.8, fc=color, ec="0.4", alpha=0.35 if pale else 1.0
+                )
+            )
+            axes.text(
+                place + 0.46,
+                row + 0.42,
+                LETTERS[kind],
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if kind == FULL and not pale else "black",
+            )
     longest = max(config.num_layers for config in configs.values())
     axes.set(xlim=(-0.3, longest + 0.2), ylim=(len(configs), -0.2))
     axes.axis("off")
-    figure.suptitle("F: a layer that keeps every token. s: one that keeps a window. "
-                    "Pale: no keys of its own")
+    figure.suptitle(
+        "F: a layer that keeps every token. s: one that keeps a window. Pale: no keys of its own"
+    )
     plt.close(figure)
     return figure
 
@@ -88,9 +99,15 @@ def memory(config: DecoderConfig, name: str, every: int, length: int = 131_072):
     for n, window in enumerate(windows):
         sizes = [cache_bytes(with_pattern(config, k, window), length) / 1e9 for k in choices]
         colors = [VERMILION if k == every else "0.75" for k in choices]
-        bars = axes.bar([i + 0.27 * (n - 1) for i in range(len(choices))], sizes, 0.25,
-                        color=colors, ec="0.4", hatch=("", "//", "..")[n],
-                        label=f"window {window:,}")
+        bars = axes.bar(
+            [i + 0.27 * (n - 1) for i in range(len(choices))],
+            sizes,
+            0.25,
+            color=colors,
+            ec="0.4",
+            hatch=("", "//", "..")[n],
+            label=f"window {window:,}",
+        )
         axes.bar_label(bars, [f"{size:.1f}" for size in sizes], fontsize=8)
     labels = ["all full"] + [f"1 in {k}" for k in choices[1:]]
     axes.set_xticks(range(len(choices)), labels)

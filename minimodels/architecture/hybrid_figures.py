@@ -30,21 +30,40 @@ def words(configs: dict[str, NemotronHConfig]):
     row, used = 0, set()
     for name, config in configs.items():
         word = letters(config)
-        axes.text(-0.8, row + 0.45, f"{name}\n{word.count('*')} of {len(word)} attend",
-                  ha="right", va="center", fontsize=10)
+        axes.text(
+            -0.8,
+            row + 0.45,
+            f"{name}\n{word.count('*')} of {len(word)} attend",
+            ha="right",
+            va="center",
+            fontsize=10,
+        )
         for start in range(0, len(word), WIDTH):
             for place, letter in enumerate(word[start : start + WIDTH]):
                 axes.add_patch(plt.Rectangle((place, row), 0.94, 0.8, fc=COLORS[letter], ec="0.4"))
-                axes.text(place + 0.47, row + 0.43, letter, ha="center", va="center", fontsize=9,
-                          color="white" if letter == "*" else "black")
+                axes.text(
+                    place + 0.47,
+                    row + 0.43,
+                    letter,
+                    ha="center",
+                    va="center",
+                    fontsize=9,
+                    color="white" if letter == "*" else "black",
+                )
                 used.add(letter)
             row += 1
         row += 0.25
     axes.set(xlim=(-0.3, WIDTH), ylim=(row, -0.2))
     axes.axis("off")
     handles = [Patch(fc=COLORS[one], ec="0.4", label=f"{one}  {NAMES[one]}") for one in COLORS]
-    axes.legend(handles=[h for h, one in zip(handles, COLORS, strict=True) if one in used],
-                loc="upper center", bbox_to_anchor=(0.4, 0.02), ncols=4, frameon=False, fontsize=10)
+    axes.legend(
+        handles=[h for h, one in zip(handles, COLORS, strict=True) if one in used],
+        loc="upper center",
+        bbox_to_anchor=(0.4, 0.02),
+        ncols=4,
+        frameon=False,
+        fontsize=10,
+    )
     figure.suptitle("A letter a block: few of them look back at every token")
     plt.close(figure)
     return figure

@@ -163,7 +163,7 @@ def in_text(curves: Mapping[str, Mapping], E: int, step: int):
             if method == "none":
                 panels[1].annotate(f"layer {layer}", place, (0, 8 if layer % 2 else -17),
                                    textcoords="offset points", ha="center")  # fmt: skip
-    panels[0].legend(fontsize=10, title="balanced by")
+    panels[0].legend(fontsize=10, title="balanced by", loc="lower right")
     panels[0].set(xlabel="step", ylabel="experts in use", ylim=(0, E + 0.5))
     panels[0].set_title(f"The last layer of a LLaMA with {E} experts")
     panels[1].set(xlabel="share of a vector that all tokens have in common", ylim=(0, E + 0.5),

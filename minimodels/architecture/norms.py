@@ -8,6 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from minimodels import kernels
+from minimodels.kernels.layer_norm import layer_norm
+from minimodels.kernels.rms_norm import rms_norm
+
 
 class RMSNorm(nn.Module):
     """x / sqrt(mean(x²) + eps) · (1 + weight), computed in float32 and rounded once at the end."""
@@ -18,6 +22,8 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.zeros(size))  # (D,)
 
     def forward(self, x):
+        if kernels.on(x):
+            return rms_norm(x, self.weight, self.eps)
         wide = x.float()
         wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
         return (wide * (1.0 + self.weight.float())).type_as(x)
@@ -32,6 +38,8 @@ class LlamaRMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(size))  # (D,)
 
     def forward(self, x):
+        if kernels.on(x):
+            return rms_norm(x, self.weight, self.eps, offset=0.0)  # rounds once, at the end
         wide = x.float()
         wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
         return self.weight * wide.type_as(x)
@@ -67,6 +75,8 @@ class LayerNorm1p(nn.Module):
         self.bias = nn.Parameter(torch.zeros(size))  # (D,)
 
     def forward(self, x):
+        if kernels.on(x):
+            return layer_norm(x, self.weight, self.bias, self.eps)
         return F.layer_norm(x, self.weight.shape, 1.0 + self.weight, self.bias, self.eps)
 
 

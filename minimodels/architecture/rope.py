@@ -9,6 +9,9 @@ import math
 
 import torch
 
+from minimodels import kernels
+from minimodels.kernels.rope import rope
+
 
 def frequencies(rotary_dim: int, theta: float, scaling=None, device=None):
     """Radians a token by which each of the R/2 pairs turns, float32; scaling: a RopeScaling."""
@@ -41,6 +44,8 @@ def rotation(positions, rotary_dim: int, theta: float, dtype, scaling=None):
 
 def rotate(x, cos, sin):
     """Turn the first R numbers of each head of x (B, H, T, d) by the angles of `rotation`."""
+    if kernels.on(x):
+        return rope(x, cos, sin)
     half = cos.shape[-1]
     a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
     return torch.cat((a * cos - b * sin, b * cos + a * sin, rest), dim=-1)

@@ -55,9 +55,7 @@ def _completion_batch(model, pad_id: int, pairs) -> list[float]:
     return sums.sum(-1).tolist()
 
 
-def choose(
-    model, tokenizer, prompts: list[list[int]], choices: list[list[list[int]]]
-) -> list[int]:
+def choose(model, tokenizer, prompts: list[list[int]], choices: list[list[list[int]]]) -> list[int]:
     """For each prompt the number of its most likely choice: how multiple choice is evaluated."""
     flat = [choice for options in choices for choice in options]
     repeated = [p for p, options in zip(prompts, choices, strict=True) for _ in options]

@@ -33,8 +33,10 @@ FILES = sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
 class Build:
     """One kernel as it is launched: types of the arguments and values of the constants.
 
-    signature: argument -> "*bf16", "i32", "fp32", …; constants: the constexpr arguments. `refused`
-    maps a target that lacks what the kernel needs to the sentence that says so.
+    signature: argument -> "*bf16", "i32", "fp32", a tuple of them, …; constants: the constexpr
+    arguments; `aligned` names integers that are multiples of 16 when launched (strides), `targets`
+    those the constants are meant for. `refused` maps a target that lacks what the kernel needs to
+    the sentence that says so.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Build:
     constants: dict[str, Any]
     num_warps: int = 4
     num_stages: int = 2
+    aligned: tuple[str, ...] = ()
+    targets: tuple[str, ...] = CHECKED
     refused: dict[str, str] = field(default_factory=dict)
 
 
@@ -63,7 +67,7 @@ def compile_build(build: Build, target: str):
     if target in build.refused:
         raise UserError(f"{build.name} for {target}: {build.refused[target]}")
     options = {"num_warps": build.num_warps, "num_stages": build.num_stages}
-    return _compile(build.kernel, build.signature, build.constants, target, options)
+    return _compile(build.kernel, build.signature, build.constants, target, options, build.aligned)
 
 
 def compile_only(kernel, signature: dict[str, str], constants: dict, capability: int = 90):
@@ -71,20 +75,27 @@ def compile_only(kernel, signature: dict[str, str], constants: dict, capability:
     return _compile(kernel, signature, constants, f"sm_{capability}", {})
 
 
-def _compile(kernel, signature: dict, constants: dict, target: str, options: dict):
+def _compile(kernel, signature: dict, constants: dict, target: str, options: dict, also=()):
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
     if target not in TARGETS:
         raise UserError(f"there is no target {target!r}: choose one of {', '.join(TARGETS)}.")
-    signature = signature | dict.fromkeys(constants, "constexpr")
     order = {name: i for i, name in enumerate(kernel.arg_names)}
     aligned = {  # PyTorch's memory is: 16-byte loads become possible
-        (order[name],): [["tt.divisibility", 16]] for name, t in signature.items() if t[0] == "*"
-    }
+        place: [["tt.divisibility", 16]]
+        for name, kind in signature.items() if kind[0] == "*" or name in also
+        for place in _places(order[name], kind)
+    }  # fmt: skip
+    signature = signature | dict.fromkeys(constants, "constexpr")
     source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=aligned)
     return triton.compile(source, target=GPUTarget(*TARGETS[target]), options=options)
+
+
+def _places(index: int, kind) -> list[tuple[int, ...]]:
+    """Where an argument's numbers stand: one place, or one for each of a tuple."""
+    return [(index,)] if isinstance(kind, str) else [(index, i) for i in range(len(kind))]
 
 
 def resources(compiled) -> Resources:
@@ -126,7 +137,7 @@ def table(files: list[str], targets=CHECKED) -> None:
     """Print a line for each kernel and target."""
     print(f"{'kernel':34} {'target':8} {'registers':>9} {'shared B':>9} {'spilled B':>9}")
     for build in (build for file in files for build in builds(file)):
-        for target in targets:
+        for target in (target for target in targets if target in build.targets):
             try:
                 used = resources(compile_build(build, target))
             except UserError as refused:

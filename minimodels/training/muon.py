@@ -66,14 +66,17 @@ class Muon(torch.optim.Optimizer):
 
 
 def muon_groups(model: nn.Module, weight_decay: float) -> list[dict]:
-    """Parameter groups: matrices of hidden layers get Muon; embeddings, head and vectors AdamW."""
+    """Parameter groups: matrices of hidden layers get Muon; all others AdamW.
+
+    Those are embeddings, head, vectors, and tensors of more sides (convolutions, fused experts).
+    """
     outer = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     outer |= {id(p) for name, p in model.named_parameters() if name.startswith("lm_head")}
     trained = [p for p in model.parameters() if p.requires_grad]
     hidden = [p for p in trained if p.ndim == 2 and id(p) not in outer]
     groups = [
         dict(params=hidden, weight_decay=weight_decay, muon=True),
-        dict(params=[p for p in trained if p.ndim >= 2 and id(p) in outer],
+        dict(params=[p for p in trained if p.ndim > 2 or p.ndim == 2 and id(p) in outer],
              weight_decay=weight_decay),
         dict(params=[p for p in trained if p.ndim < 2], weight_decay=0.0),
     ]

@@ -156,8 +156,13 @@ def biased(rng):
 
 
 def counted(rng):
-    return {"bias": normal(rng, 6), "experts": [choices(rng, 20, 6, 2), choices(rng, 9, 4, 1)],
-            "speed": 0.03}  # fmt: skip
+    counts = rng.permutation([5, 3, 3, 1, 4, 2])  # two experts get the average of 3, which is 18/6
+    average = rng.permutation([e for e in range(6) for _ in range(counts[e])])[:, None]
+    return {
+        "bias": normal(rng, 6),
+        "experts": [choices(rng, 20, 6, 2), average, choices(rng, 9, 4, 1)],
+        "speed": 0.03,
+    }
 
 
 def chosen(namespace, inputs):
@@ -244,7 +249,7 @@ CHECKS = [
 
 SORTED = """\
     k = experts.shape[1]
-    order = experts.flatten().argsort(stable=True)  # (N·k,), pair n·k + j
+    order = experts.flatten().argsort()  # (N·k,), pair n·k + j
     chosen, counts = experts.flatten()[order].unique_consecutive(return_counts=True)
     slices = x[order // k].split(counts.tolist())
     rows = [network(e, part) for e, part in zip(chosen.tolist(), slices)]
@@ -274,7 +279,7 @@ COUNTED = """\
     line = experts.T.flatten()  # (k·N,): all first choices, then all second ones
     one_hot = F.one_hot(line, num_experts)
     before = one_hot.cumsum(dim=0) - one_hot  # (k·N, E)
-    place = before.gather(1, line[:, None]).squeeze(1)
+    place = before.gather(1, line[:, None])[:, 0]
     return (place < capacity).view(experts.T.shape).T
 """
 DICTIONARY = """\
@@ -292,8 +297,8 @@ MUTANTS = [
                      "values, experts = logits.softmax(dim=0)"}, 0, "ratio of two weights"),
     Mutant("route", {"return values / values.sum(dim=-1, keepdim=True), experts":
                      "return values, experts"}, 0, "ratio of two weights"),
-    Mutant("route", {"logits.softmax(dim=-1).topk(k, dim=-1)":
-                     "logits.softmax(dim=-1).topk(k, dim=-1, largest=False)"}, 0,
+    Mutant("route", {"logits.softmax(dim=-1).topk(k)":
+                     "logits.softmax(dim=-1).topk(k, largest=False)"}, 0,
            "experts, k=2: 22 of 22 values differ"),
     Mutant("route", {"logits.softmax(dim=-1).topk(k": "logits.exp().topk(k"}, 2, "exp(89)"),
     # weights in the order of the text; answers overwritten; everybody asked; % for //
@@ -348,14 +353,14 @@ MUTANTS = [
 
 ALTERNATIVES = [
     Alternative("softmax of the chosen logits, a loop over experts", {
-        "values, experts = logits.softmax(dim=-1).topk(k, dim=-1)":
-            "best, experts = logits.topk(k, dim=-1)",
+        "values, experts = logits.softmax(dim=-1).topk(k)":
+            "best, experts = logits.topk(k)",
         "return values / values.sum(dim=-1, keepdim=True), experts":
             "return best.softmax(dim=-1), experts",
         SORTED: LOOP,
     }),
     Alternative("sorting by hand, pair by pair, queues counted one by one", {
-        "values, experts = logits.softmax(dim=-1).topk(k, dim=-1)":
+        "values, experts = logits.softmax(dim=-1).topk(k)":
             "experts = logits.argsort(dim=-1, descending=True)[:, :k]\n"
             "    values = logits.softmax(dim=-1).gather(1, experts)",
         SORTED: PAIR_BY_PAIR,

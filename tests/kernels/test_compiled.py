@@ -23,7 +23,7 @@ from minimodels.errors import UserError
 from minimodels.kernels.compile import builds, compile_build, resources
 found = builds(sys.argv[1])
 for build in found:
-    for target in sys.argv[2:]:
+    for target in set(sys.argv[2:]) & set(build.targets):
         if target in build.refused:
             try:
                 compile_build(build, target)

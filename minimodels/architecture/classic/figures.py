@@ -90,7 +90,8 @@ def map_of_words(vectors, groups: Mapping[str, Sequence[str]]):
     for axes, shown in zip(panels, (rows, rows - rows.mean(1, keepdims=True)), strict=True):
         flat = shown.reshape(-1, rows.shape[-1])
         flat = flat - flat.mean(0)
-        flat = (flat @ np.linalg.svd(flat, full_matrices=False)[2][:2].T).reshape(*rows.shape[:2], 2)
+        directions = np.linalg.svd(flat, full_matrices=False)[2][:2]  # (2, D)
+        flat = (flat @ directions.T).reshape(*rows.shape[:2], 2)
         for meaning in range(flat.shape[1]):
             axes.plot(*flat[:, meaning].T, color="0.8", lw=1, zorder=0)
         for (language, words), spots, color, marker in zip(

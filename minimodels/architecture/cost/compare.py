@@ -21,7 +21,8 @@ SMALL = dict(  # no two sizes alike, so that no mistake cancels
     num_kv_heads=2, head_dim=8, max_length=256, num_experts=5, sliding_window=20,
     layer_types=(SLIDING, FULL, SLIDING), mamba_num_heads=6, mamba_head_dim=10, mamba_groups=2,
     ssm_state_size=14, chunk_size=16, moe_intermediate_size=30, shared_intermediate_size=70,
-    moe_latent_size=24, experts_per_token=2,
+    moe_latent_size=24, experts_per_token=2, kv_lora_rank=18, q_lora_rank=22,
+    qk_nope_head_dim=10, v_head_dim=12, num_dense_layers=1, expert_groups=1, top_groups=1,
 )  # fmt: skip
 
 PER_LAYER = {  # four layers, of which the last two share the keys of the first two

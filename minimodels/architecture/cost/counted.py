@@ -68,26 +68,35 @@ class Saved:
     bytes: int  # of the whole storage, of which the tensor may be a part
 
 
+class _Kept:
+    """What autograd is given in the place of a tensor: it lives as long as the graph wants it."""
+
+    def __init__(self, tensor):
+        self.tensor = tensor.detach()  # the same storage, without a way back into the graph
+        self.maker = tensor.grad_fn.name() if tensor.grad_fn is not None else ""
+
+
 def saved_tensors(run: Callable[[], object], model: torch.nn.Module | None = None) -> list[Saved]:
-    """What autograd keeps while run() goes forward, each storage once, in order.
+    """What autograd still keeps when run() has gone forward, each storage once, in order.
 
     The weights and buffers of `model` are there anyway and left out.
     """
     held = [*model.parameters(), *model.buffers()] if model is not None else []
-    known = {_storage(tensor)[0] for tensor in held}
-    saved, alive = [], []  # alive: a storage that died could lend its number to the next
+    known, given, saved = {_storage(tensor)[0] for tensor in held}, [], []
 
     def keep(tensor):
-        number, storage = _storage(tensor)
+        kept = _Kept(tensor)
+        given.append(weakref.ref(kept))
+        return kept
+
+    with saved_tensors_hooks(keep, lambda kept: kept.tensor):
+        result = run()
+    for kept in filter(None, (reference() for reference in given)):
+        number, storage = _storage(kept.tensor)
         if number not in known:
             known.add(number)
-            alive.append(storage)
-            maker = tensor.grad_fn.name() if tensor.grad_fn is not None else ""
-            saved.append(Saved(maker, tuple(tensor.shape), tensor.dtype, storage.nbytes()))
-        return tensor
-
-    with saved_tensors_hooks(keep, lambda tensor: tensor):
-        result = run()
+            shape, dtype = tuple(kept.tensor.shape), kept.tensor.dtype
+            saved.append(Saved(kept.maker, shape, dtype, storage.nbytes()))
     del result  # only now may the graph go
     return saved
 

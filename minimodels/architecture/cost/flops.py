@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from minimodels.architecture.configs import DecoderConfig
 from minimodels.architecture.cost.kept import chunks
 from minimodels.architecture.cost.parts import Attention, Mamba, parts
+from minimodels.architecture.cost.parts_latent import Latent
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def flops(config: DecoderConfig, length: int, batch: int = 1, past: int = 0) -> 
             scores = 4 * rows * (kept + length) * part.heads * part.head_dim
             sums["attention"] += scores
             sums["fused"] += 0 if part.by_hand or part.bias else scores
+        if isinstance(part, Latent):
+            sums["attention"] += batch * part.scores(length, past)
         if isinstance(part, Mamba):
             sums["recurrent"] += batch * scanned(part, length)
             sums["spared"] += batch * spared(part, length)

@@ -21,6 +21,7 @@ from minimodels.architecture.cost.parts import (
     Norm,
     Part,
 )
+from minimodels.architecture.cost.parts_latent import Latent
 
 WIDE = {
     "gated": 4,
@@ -30,9 +31,8 @@ WIDE = {
 }  # tensors of the inner width that an MLP keeps
 NORMS = {  # form: bytes a number and a vector that a float32 norm keeps, None: s
     "rms offset": (8, 4),  # Gemma: its input and the normed vector
-    "wide": (8, 4),  # Nemotron-H
-    "wide power": (8, 8),  # Gemma 3n and 4: the mean square and its root
-    "wide power, no weight": (4, 8),  # their values: nothing is multiplied with the normed vector
+    "wide": (8, 8),  # Nemotron-H, Gemma 3n and 4: the mean square and its root
+    "wide, no weight": (4, 8),  # their values: nothing is multiplied with the normed vector
 }
 
 
@@ -82,6 +82,18 @@ def _(part: Attention, batch, length, s):
 
 
 @kept.register
+def _(part: Latent, batch, length, s):
+    """The normed input, both latents normed, and for the scores copies of all heads in float32.
+
+    Values are narrower than keys, which no kernel for CPUs fuses.
+    """
+    N, H = batch * length, part.heads
+    rows = s * N * (part.hidden + (part.query_rank or 0) + part.rank + H * part.value)
+    copies = 4 * N * H * (2 * part.width + part.value)
+    return rows + copies + 4 * batch * H * length**2
+
+
+@kept.register
 def _(part: Mlp, batch, length, s):
     """The normed input, and each wide vector that a product or a bend reads."""
     spread = 1 if part.form == "cut" else 0  # the deviation that sets the threshold
@@ -106,10 +118,11 @@ def _(part: Mamba, batch, length, s):
     rows = s * N * (part.hidden + K + 2 * H + inner) + s * batch * K * (length + part.kernel - 1)
     float_rows = 4 * N * (H + K + 2 * H * n + 4 * inner + part.groups) + 8 * H
     gate = 4 * N * (inner + K + H) if s == 4 else 4 * N * inner  # a view, or a copy of its part
-    scan = 0
-    for c in chunks(part, length):
+    scan, pieces = 0, chunks(part, length)
+    for c in pieces:
         tables = 4 * batch * H * (3 * c * c + 2 * c + 3 * c * part.head_dim)
         scan += tables + 4 * batch * inner * n + c * c
+    scan -= 4 * batch * (H + inner) * pieces[-1]  # nothing reads the last state
     return rows + float_rows + gate + scan
 
 

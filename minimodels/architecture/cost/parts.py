@@ -10,6 +10,7 @@ used by a token.
 from dataclasses import dataclass
 
 from minimodels.architecture.configs import FULL, SLIDING, DecoderConfig
+from minimodels.architecture.configs.deepseek import DeepseekConfig
 from minimodels.architecture.configs.gemma3n import PerLayerConfig
 from minimodels.architecture.configs.nemotron_h import MAMBA, MLP, NemotronHConfig
 from minimodels.errors import UserError
@@ -177,15 +178,17 @@ BLOCKS = {
     "nemotron": Block("layer 1p", "squared"),
     "nemotron_h": Block("wide", "squared", turned=False),
     "gpt2": Block("layer", "plain", turned=False),
+    "deepseek_v3": Block("rms", "gated"),
     "bloom": Block("layer", "plain", alibi=True, norm_first=True, turned=False),
 }
 
 
 def parts(config: DecoderConfig) -> list[Part]:
     """The parts of a model with this config, in the order in which a token meets them."""
-    if isinstance(config, PerLayerConfig):
-        from minimodels.architecture.cost.parts_per_layer import per_layer_parts
+    from minimodels.architecture.cost.parts_latent import latent_layer  # they need the classes
+    from minimodels.architecture.cost.parts_per_layer import per_layer_parts
 
+    if isinstance(config, PerLayerConfig):
         return per_layer_parts(config)
     if config.family not in BLOCKS:
         known = ", ".join((*BLOCKS, "gemma3n_text", "gemma4_text"))
@@ -194,9 +197,13 @@ def parts(config: DecoderConfig) -> list[Part]:
     norm = Norm("norms", D, block.norm)
     found: list[Part] = [Embedding("embedding", scaled=config.family.startswith("gemma"))]
     found += [norm] if block.norm_first else []
-    make = _mixer if isinstance(config, NemotronHConfig) else _layer
     for layer in range(config.num_layers):
-        found += make(config, block, layer)
+        if isinstance(config, DeepseekConfig):
+            found += latent_layer(config, layer)
+        elif isinstance(config, NemotronHConfig):
+            found += _mixer(config, block, layer)
+        else:
+            found += _layer(config, block, layer)
     return [*found, norm, head(config)]
 
 

@@ -18,7 +18,7 @@ from minimodels.architecture.cost.parts import (
     head,
 )
 
-FORM, BARE = "wide power", "wide power, no weight"
+FORM, BARE = "wide", "wide, no weight"
 
 
 def per_layer_parts(config: PerLayerConfig) -> list[Part]:

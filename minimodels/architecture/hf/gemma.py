@@ -68,7 +68,13 @@ def _read_2(path, raw: dict, fields: dict) -> dict:
 
 
 def _write_2(config) -> dict:
-    return _write(config) | {"layer_types": list(config.kinds)}
+    return _write(config) | {"layer_types": list(config.kinds)} | write_scale(config)
+
+
+def write_scale(config) -> dict:
+    """query_pre_attn_scalar as a whole number where it is one: Transformers takes no 256.0."""
+    scale = config.query_scale
+    return {"query_pre_attn_scalar": int(scale) if scale == int(scale) else scale}
 
 
 def _read_3(path, raw: dict, fields: dict) -> dict:
@@ -91,6 +97,10 @@ def two_ropes(path, raw: dict) -> dict:
         "rope_scaling": read_scaling(path, full),
         "rope_local_theta": number(path, [local], ("rope_theta",)) or older,
     }
+
+
+def _write_3(config) -> dict:
+    return write_two_ropes(config) | write_scale(config)
 
 
 def write_two_ropes(config) -> dict:
@@ -131,7 +141,7 @@ LAYOUTS = {
         "Gemma3ForCausalLM",
         names=SHARED,
         read=_read_3,
-        write=write_two_ropes,
+        write=_write_3,
         one_way=LATER,
         defaults={"head_dim": 256, "max_length": 131_072, "sliding_window": 4096},
         known=(

@@ -83,8 +83,6 @@ def _part(path, raw: dict, name: str) -> dict:
 def _write(config: Gemma3VisionConfig) -> dict:
     text = {their: getattr(config, our) for our, their in TEXT.names.items()}
     vision = {their: getattr(config.vision, our) for our, their in VISION.items()}
-    if config.query_scale == int(config.query_scale):
-        text["query_pre_attn_scalar"] = int(config.query_scale)  # Transformers takes no 256.0
     one_way = {name: allowed[0] for name, allowed in TEXT.one_way.items() if allowed[0] is not None}
     return {
         "text_config": {"model_type": "gemma3_text", **text, **one_way, **TEXT.write(config)},

@@ -13,7 +13,11 @@ from minimodels.architecture.classic.seq2seq import Seq2Seq, attend, exact, fit,
 from minimodels.architecture.classic.translation import BEGIN, END, PAD, Pairs
 from minimodels.architecture.classic.window import WindowModel
 from minimodels.architecture.classic.word2vec import SkipGram, words_of
+from minimodels.data.documents import documents
+from minimodels.data.vocabulary import VALUES
+from minimodels.data.world import World
 from minimodels.errors import UserError
+from minimodels.evaluation.metrics import wilson_interval
 
 
 def torch_lstm(ours):
@@ -192,3 +196,24 @@ def test_words_and_phrases():
     assert words_of("Mira Voss plays.", ["Mira Voss"]) == ["Mira_Voss", "plays"]
     with pytest.raises(UserError, match="no vector for q"):
         SkipGram([list("aabb")], least=1).of(["q"])
+
+
+def test_word2vec_finds_who_shares_what_in_the_mini_world():
+    """A person's vector scores the true pet above the others: far from one in 24 by chance."""
+    world = World(1, people=60)
+    told = documents(world, seed=1, kinds={"biography": 1.0}, tongues={"en": 1.0})
+    names = [person.name for person in world.people]
+    texts = [words_of(document["text"], names) for document in itertools.islice(told, 2_500)]
+    model = SkipGram(texts, width=16)
+    losses = list(model.train(texts, epochs=2, window=5, learning_rate=0.1, batch_size=512))
+    assert np.mean(losses[-20:]) < losses[0] - 1
+    pets = [pet for pet in VALUES["pet"] if pet in model.index]  # those that somebody keeps
+    scores = (
+        model.of([name.replace(" ", "_") for name in names])
+        @ model.company[[model.index[pet] for pet in pets]].T
+    )  # (60, 24)
+    owned = [world.facts_of(person)["pet"].value for person in world.people]
+    right = sum(pets[i] == pet for i, pet in zip(scores.argmax(1), owned, strict=True))
+    assert wilson_interval(right, 60)[0] > 0.5
+    dealt = sum(pets[i] == pet for i, pet in zip(scores.argmax(1), owned[::-1], strict=True))
+    assert dealt < 15  # a control: other people's pets

@@ -34,7 +34,10 @@ class Letters:
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    return minimodels.build("gemma3-vision-mini", device="cpu").eval()
+    model = minimodels.build("gemma3-vision-mini", device="cpu").eval()
+    with torch.no_grad():
+        model.embed_tokens.weight[:10] = 0.0  # so that it never says a picture
+    return model
 
 
 def counted(call):
@@ -90,6 +93,14 @@ def test_ask_is_the_likeliest_word_by_word(model):
                 break
             said.append(best)
         assert answer == Letters().decode(said)
+
+
+def test_a_picture_token_that_the_model_says_is_a_word(model):
+    """Behind a cache no picture comes with it, and none is asked for."""
+    cache = KVCache(model.config, 1, 40)
+    with torch.no_grad():
+        model(torch.tensor([[2, 50]]), cache)
+        assert model(torch.tensor([[model.config.picture_token]]), cache).isfinite().all()
 
 
 def test_as_many_pictures_as_questions(model):
