@@ -1,23 +1,28 @@
-"""Pictures of attention: five for the pieces that the lab builds, one for a chapter. Figures.
+"""Pictures of attention: eight for the pieces that the lab builds, one for a chapter. Figures.
 
 Token, head and slot numbers stand in the pictures, so that colors only repeat what is written.
 """
 
 from matplotlib.patches import FancyBboxPatch
 
+from minimodels.architecture.configs import get
+from minimodels.architecture.count import cache_bytes
 from minimodels.data.drawing import bare, box, canvas
 
 BLUE, VERMILION, GREEN, SKY = "#0072B2", "#D55E00", "#009E73", "#56B4E9"  # Okabe & Ito 2008
 HEADS = (BLUE, VERMILION, GREEN, SKY)  # a color for each key head
 
 
-def masks(cases=((0, 4), (3, 2))):
-    """Who may look at whom: a grid for each (past, present), a dot where the query sees the key."""
+def masks(cases=((0, 4), (3, 2)), window=None):
+    """Who may look at whom: a grid for each (past, present), a dot where the query sees the key.
+
+    window: how many tokens a query sees at most, its own included.
+    """
     figure, panels = canvas(8.5, 3.4, columns=len(cases))
     for axes, (past, present) in zip(panels, cases, strict=True):
         for row in range(present):
             for key in range(past + present):
-                seen = key <= past + row
+                seen = 0 <= past + row - key < (window or past + present)
                 box(axes, key - 0.5, row - 0.5, 1, 1, SKY if seen else "white",
                      "●" if seen else "")  # fmt: skip
         axes.set(xlim=(-0.6, past + present - 0.4), ylim=(present - 0.4, -0.6), aspect="equal")
@@ -26,8 +31,14 @@ def masks(cases=((0, 4), (3, 2))):
         axes.set_yticks(rows, [f"row {row}: token {past + row}" for row in rows])
         axes.set(xlabel="key of token")
         axes.set_title(f"{past} past, {present} present")
-    figure.suptitle("A dot: this row's token may look at this key")
+    through = f" through a window of {window}" if window else ""
+    figure.suptitle(f"A dot: this row's token may look at this key{through}")
     return figure
+
+
+def windows():
+    """The masks of a layer that slides, without and with a past."""
+    return masks(((0, 6), (4, 3)), window=3)
 
 
 def shapes(T=3, S=5, d=4):
@@ -93,6 +104,46 @@ def slots(pieces=(3, 1, 2), room=8):
     axes.set(xlim=(-2.4, room + 2.4), ylim=(len(pieces) * 1.3, -0.3), aspect="equal")
     axes.set_title("Orange is written now, blue was there. An append returns both")
     return bare(figure)
+
+
+def window_slots(pieces=(5, 1, 2), window: int = 4):
+    """What a cache of W − 1 tokens returns at each append, and what it keeps of that."""
+    figure, (axes,) = canvas(8.5, 2.8)
+    held, end = 0, 0
+    for row, new in enumerate(pieces):
+        start, end = end, end + new
+        kept = min(window - 1, held + new)
+        for token in range(start - held, end):
+            color = VERMILION if token >= start else SKY
+            box(axes, token, row * 1.3, 1, 1, color, f"k{token}",
+                ink="white" if token >= start else "black")  # fmt: skip
+            if token < end - kept:
+                axes.plot([token, token + 1], [row * 1.3 + 1, row * 1.3], color="black", lw=1.5)
+        axes.text(-0.3, row * 1.3 + 0.5, f"append {new}", ha="right", va="center")
+        held = kept
+        axes.text(sum(pieces) + 0.3, row * 1.3 + 0.5, f"keeps {held}", ha="left", va="center")
+    axes.set(xlim=(-2.4, sum(pieces) + 2.4), ylim=(len(pieces) * 1.3, -0.3), aspect="equal")
+    axes.set_title(f"Window {window}. Orange came in, blue was kept, struck out is forgotten")
+    return bare(figure)
+
+
+def hybrid(name: str = "gemma-3-27b"):
+    """Bytes of cache by length: as if all layers were full, and with the layers that slide."""
+    config = get(name)
+    figure, (axes,) = canvas(8.5, 3.4)
+    lengths = [2**power for power in range(7, 18)]
+    one = 2 * config.num_kv_heads * config.head_dim * 2  # bytes of a token in a layer, bf16
+    full = [config.num_layers * length * one / 2**30 for length in lengths]
+    mixed = [cache_bytes(config, length) / 2**30 for length in lengths]
+    axes.plot(lengths, full, "--", marker="s", color=VERMILION, label="all layers full")
+    axes.plot(lengths, mixed, "-", marker="o", color=BLUE, label="five of six slide")
+    axes.axvline(config.sliding_window, color="0.6", lw=1)
+    axes.text(config.sliding_window * 1.08, full[-1], f"window: {config.sliding_window:,} tokens",
+              va="top", fontsize=9)  # fmt: skip
+    axes.set(xscale="log", yscale="log", xlabel="tokens of the text", ylabel="GiB of cache")
+    axes.legend(loc="lower right")
+    axes.set_title(f"{name}: behind its window, a layer that slides asks for nothing more")
+    return figure
 
 
 def flow():

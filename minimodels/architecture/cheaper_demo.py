@@ -58,6 +58,9 @@ def their_mamba2(ours: Mamba2, x):
     if importlib.util.find_spec("transformers") is None:
         return None
     from transformers.models.nemotron_h import modeling_nemotron_h as theirs
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # it says that its fast kernels are not installed
 
     config = theirs.NemotronHConfig(
         hidden_size=x.shape[-1], mamba_num_heads=ours.num_heads, mamba_head_dim=ours.head_dim,

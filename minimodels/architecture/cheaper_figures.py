@@ -75,18 +75,23 @@ def receptive_field(window: int, layers: int = 4, tokens: int = 32):
 
 
 def quality(table: Mapping[str, Mapping], length: str, title: str):
-    """Held-out loss against numbers kept of a text of `length` bytes, a point a model."""
-    figure, axes = plt.subplots(figsize=(9.5, 4.4), layout="constrained")
-    for name, row in table.items():
+    """A row a model: the numbers it keeps of a text of `length` bytes, and its held-out loss."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4), sharey=True, layout="constrained")
+    for at, row in enumerate(table.values()):
         fixed = len(set(row["kept"].values())) == 1  # however long the text
         color, marker = (VERMILION, "D") if fixed else (BLUE, "o")
-        axes.plot(row["kept"][length], row["loss"], marker, color=color, ms=8)
-        axes.annotate(name, (row["kept"][length], row["loss"]), xytext=(8, 0), fontsize=11,
-                      textcoords="offset points", va="center", color=color)  # fmt: skip
-    axes.set(xscale="log", xlabel=f"numbers kept of a text of {int(length):,} bytes",
-             ylabel="nats a byte, held out", title=title)  # fmt: skip
-    left, right = axes.get_xlim()
-    axes.set_xlim(left, right * 4)
+        left.barh(at, row["kept"][length], color=color, height=0.6)
+        right.plot(row["loss"], at, marker, color=color, ms=9)
+        right.annotate(f"{row['loss']:.2f}", (row["loss"], at), xytext=(9, 0), fontsize=11,
+                       textcoords="offset points", va="center")  # fmt: skip
+        right.axhline(at, color="0.9", lw=1, zorder=0)
+    left.set(xscale="log", xlabel=f"numbers kept of {int(length):,} bytes")
+    left.set_yticks(range(len(table)), list(table), fontsize=11)
+    left.invert_yaxis()
+    right.set_xlabel("nats a byte, held out")
+    low, high = right.get_xlim()
+    right.set_xlim(low, high + 0.12 * (high - low))
+    figure.suptitle(title)
     return _done(figure)
 
 
@@ -138,6 +143,7 @@ def growth(series: Mapping[str, Sequence[float]], lengths: Sequence[int], title:
         ylabel="GiB kept, bf16",
     )
     axes.set_xticks(lengths[::2], [f"{length:,}" for length in lengths[::2]])
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
     axes.grid(axis="y", color="0.9")
     axes.legend(fontsize=10)

@@ -91,24 +91,6 @@ def wavelengths(name: str = "gemma-3-4b"):
     return figure
 
 
-def windows(cases=((0, 6), (4, 3)), window: int = 3):
-    """Who may look at whom through a window, without and with a past."""
-    figure, panels = canvas(8.5, 3.6, columns=len(cases))
-    for axes, (past, present) in zip(panels, cases, strict=True):
-        for row in range(present):
-            for key in range(past + present):
-                seen = past + row - window < key <= past + row
-                box(axes, key - 0.5, row - 0.5, 1, 1, SKY if seen else "white",
-                    "●" if seen else "")  # fmt: skip
-        axes.set(xlim=(-0.6, past + present - 0.4), ylim=(present - 0.4, -0.6), aspect="equal")
-        axes.set_xticks(range(past + present))
-        axes.set_yticks(range(present), [f"row {n}: token {past + n}" for n in range(present)])
-        axes.set(xlabel="key of token")
-        axes.set_title(f"{past} past, {present} present")
-    figure.suptitle(f"A window of {window}: itself and the {window - 1} tokens before")
-    return figure
-
-
 def kinds(names=("gemma-2b", "gemma-3-1b", "gemma-3-4b")):
     """The layers of some models in a row each: s slides, F is full."""
     figure, (axes,) = canvas(9.5, 2.1)

@@ -34,6 +34,13 @@ EXPERIMENTS: dict[str, Experiment] = {
          "minimodels/architecture/blanks.py", "minimodels/architecture/masks.py",
          "minimodels/data/wordings.py"),
     ),
+    "cheaper_attention": Experiment(
+        "03_architecture", "minimodels.experiments.cheaper_attention:run",
+        "ten decoders of one size that keep more or less of a text, and their loss; 5 minutes",
+        ("minimodels/experiments/cheaper_attention.py", "minimodels/experiments/mixers.py",
+         "minimodels/architecture/mla.py", "minimodels/architecture/linear_attention.py",
+         "minimodels/architecture/delta_rule.py", "minimodels/architecture/mamba2.py"),
+    ),
     "cohort": Experiment(
         "00_start", "minimodels.experiments.cohort:run",
         "thirty invented students hand in a lab and are graded, beside nbgrader; 5 minutes",
@@ -72,6 +79,13 @@ EXPERIMENTS: dict[str, Experiment] = {
         ("minimodels/experiments/pictures.py", "minimodels/data/pictures.py",
          "minimodels/architecture/vision/siglip.py", "minimodels/architecture/vision/projector.py",
          "minimodels/architecture/families/gemma3_vision.py"),
+    ),
+    "recall": Experiment(
+        "03_architecture", "minimodels.experiments.recall:run",
+        "which value stood behind a key, asked of attention and of fixed memories; 4 minutes",
+        ("minimodels/experiments/recall.py", "minimodels/experiments/mixers.py",
+         "minimodels/architecture/mla.py", "minimodels/architecture/linear_attention.py",
+         "minimodels/architecture/delta_rule.py", "minimodels/architecture/mamba2.py"),
     ),
     "router_collapse": Experiment(
         "03_architecture", "minimodels.experiments.router_collapse:run",

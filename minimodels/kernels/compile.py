@@ -106,7 +106,8 @@ def resources(compiled) -> Resources:
         registers = _number(r"\.vgpr_count:\s+(\d+)", text)
         return Resources(registers, shared, 4 * _number(r"\.vgpr_spill_count:\s+(\d+)", text))
     text = _resource_usage(compiled.asm["cubin"])
-    return Resources(_number(r"REG:(\d+)", text), shared, _number(r"LOCAL:(\d+)", text))
+    spilled = _number(r"STACK:(\d+)", text)  # ptxas spills to the stack; LOCAL stays 0
+    return Resources(_number(r"REG:(\d+)", text), shared, spilled)
 
 
 def _resource_usage(cubin: bytes) -> str:

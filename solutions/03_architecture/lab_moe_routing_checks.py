@@ -279,7 +279,7 @@ COUNTED = """\
     line = experts.T.flatten()  # (k·N,): all first choices, then all second ones
     one_hot = F.one_hot(line, num_experts)
     before = one_hot.cumsum(dim=0) - one_hot  # (k·N, E)
-    place = before.gather(1, line[:, None])[:, 0]
+    place = before.gather(1, line[:, None]).flatten()
     return (place < capacity).view(experts.T.shape).T
 """
 DICTIONARY = """\

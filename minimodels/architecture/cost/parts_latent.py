@@ -12,7 +12,7 @@ from minimodels.architecture.cost.parts import Experts, Extra, Mlp, Norm, Part
 
 @dataclass(frozen=True)
 class Latent(Part):
-    """Keys and values of all heads made from r numbers; several tokens at once see them expanded."""
+    """Keys and values of all heads made from r numbers; several tokens at once see them whole."""
 
     hidden: int
     heads: int
