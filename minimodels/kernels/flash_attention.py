@@ -185,11 +185,11 @@ if triton is not None:
         return tl.load(ptr + start + row * stride + column, mask=inside, other=0.0)
 
     @triton.jit
-    def product(a, b, WIDE: tl.constexpr):
+    def product(a, b, WIDE: tl.constexpr, PRECISION: tl.constexpr):
         """a @ b, summed in float32. The interpreter's is wrong in bf16: widened there."""
         if WIDE:
             a, b = a.to(tl.float32), b.to(tl.float32)
-        return tl.dot(a, b, input_precision="ieee")
+        return tl.dot(a, b, input_precision=PRECISION)
 
     @triton.jit
     def tanh(x):
@@ -234,7 +234,7 @@ if triton is not None:
                                factor, D: tl.constexpr, CAUSAL: tl.constexpr,
                                WINDOWED: tl.constexpr, CAPPED: tl.constexpr,
                                SEGMENTED: tl.constexpr, BLOCK_D: tl.constexpr,
-                               WIDE: tl.constexpr, BLOCK_M: tl.constexpr,
+                               WIDE: tl.constexpr, PRECISION: tl.constexpr, BLOCK_M: tl.constexpr,
                                BLOCK_N: tl.constexpr):  # fmt: skip
         blocks = tl.cdiv(T, BLOCK_M)
         block = blocks - 1 - tl.program_id(0) % blocks  # under a causal mask the longest first
@@ -260,7 +260,7 @@ if triton is not None:
             stop = inner if part == 0 else (outer if part == 1 else high)
             for key in range(start, stop, BLOCK_N):
                 k = rows_of(k_head, k_strides[2], key, S, D, BLOCK_N, BLOCK_D)
-                raw = product(q, tl.trans(k), WIDE)  # (BLOCK_M, BLOCK_N)
+                raw = product(q, tl.trans(k), WIDE, PRECISION)  # (BLOCK_M, BLOCK_N)
                 if CAPPED:
                     raw = tanh(raw * bend)
                 if part != 1:
@@ -280,7 +280,7 @@ if triton is not None:
                 shrink = tl.math.exp2(m - base)
                 l = l * shrink + tl.sum(p, axis=1)  # noqa: E741
                 v = rows_of(v_head, v_strides[2], key, S, D, BLOCK_N, BLOCK_D)
-                acc = acc * shrink[:, None] + product(p.to(v.dtype), v, WIDE)
+                acc = acc * shrink[:, None] + product(p.to(v.dtype), v, WIDE, PRECISION)
                 m = higher
         l_safe = tl.where(l == 0, 1.0, l)
         lse = (m + tl.math.log2(l_safe)) * 0.6931471805599453  # ln 2

@@ -1,4 +1,4 @@
-"""Private checks of the lab "attention with GQA and a KV cache": never released.
+"""Private checks of the lab "attention with GQA and KV caches": never released.
 
 All sizes in a check differ from one another, so that a wrong axis shows. Shapes as in the notebook.
 """
@@ -8,6 +8,10 @@ from minimodels.classroom.lab import Alternative, Check, Mutant
 FORBIDDEN = [
     "minimodels.architecture.attention",
     "minimodels.architecture.cache",
+    "minimodels.architecture.masks",
+    "minimodels.architecture.count",
+    "minimodels.architecture.cost",
+    "minimodels.kernels.flash_attention",
     "minimodels.inference",
     "transformers",
     "peft",
@@ -197,6 +201,75 @@ def module(namespace, inputs):
                 for text, start, end in inputs["pieces"]}  # fmt: skip
 
 
+# 6. The window: masks, and `pieces` of `texts`, each text with a cache of its own
+
+
+def windows_of_whole_texts(rng):
+    return {"sizes": [[0, 9, int(rng.integers(2, 6))], [0, 4, 1], [0, 3, 3], [0, 3, 8]]}
+
+
+def windows_with_a_past(rng):
+    past = int(rng.integers(4, 9))
+    return {"sizes": [[past, 4, 3], [past, 1, 2], [1, 5, 4], [past, 2, 99]]}
+
+
+def window_masks(namespace, inputs):
+    return {f"window_mask({past}, {present}, {window})":
+            namespace["window_mask"](past, present, window)
+            for past, present, window in inputs["sizes"]}  # fmt: skip
+
+
+def token_by_token(rng):
+    return {"k": normal(rng, 1, 2, 3, 7, 4), "v": normal(rng, 1, 2, 3, 7, 4), "window": 4,
+            "pieces": [[0, n, n + 1] for n in range(7)]}  # fmt: skip
+
+
+def long_pieces_in_turns(rng):
+    window = int(rng.integers(3, 5))
+    return {"k": normal(rng, 2, 2, 3, 9, 4), "v": normal(rng, 2, 2, 3, 9, 4), "window": window,
+            "pieces": [[0, 0, 6], [1, 0, 1], [0, 6, 7], [1, 1, 9], [0, 7, 9]]}  # fmt: skip
+
+
+def windows_of_one(rng):
+    return {"k": normal(rng, 1, 1, 2, 5, 4), "v": normal(rng, 1, 1, 2, 5, 4), "window": 1,
+            "pieces": [[0, 0, 2], [0, 2, 3], [0, 3, 5]]}  # fmt: skip
+
+
+def window_cached(namespace, inputs):
+    import torch
+
+    k, v = torch.from_numpy(inputs["k"]), torch.from_numpy(inputs["v"])  # (texts, B, K, T, d)
+    texts, B, K, _, d = k.shape
+    caches = [namespace["WindowCache"](B, K, inputs["window"], d) for _ in range(texts)]
+    returned = {}
+    for text, start, end in inputs["pieces"]:
+        keys, values = caches[text].append(k[text, :, :, start:end], v[text, :, :, start:end])
+        returned[f"text {text}, tokens {start} to {end - 1}"] = {
+            "length": caches[text].length, "keys": keys.clone(), "values": values.clone(),
+        }  # fmt: skip
+    return returned
+
+
+# 7. Bytes
+
+
+def long_texts(rng):
+    kinds = ["sliding"] * 5 + ["full"] + ["sliding"] * int(rng.integers(1, 5))
+    return {"cases": [[kinds, 5000, 1024, 3, 80, 2], [["full"] * 7, 999, 10, 5, 64, 2]]}
+
+
+def short_texts(rng):
+    kinds = ["full", "sliding", "sliding"]
+    return {"cases": [[kinds, int(rng.integers(3, 9)), 100, 3, 7, 4], [kinds, 0, 9, 1, 2, 2],
+                      [["sliding"] * 4, 10, 11, 1, 6, 1]]}  # fmt: skip
+
+
+def counted(namespace, inputs):
+    return {f"{len(kinds)} layers, {length} tokens, window {window}, {size} bytes a number":
+            namespace["cache_bytes"](kinds, length, window, heads, dim, size)
+            for kinds, length, window, heads, dim, size in inputs["cases"]}  # fmt: skip
+
+
 CHECKS = [
     Check("mask", masks, whole_texts, 1,
           why="a token sees itself and what stands before it, in a new text",
@@ -232,6 +305,22 @@ CHECKS = [
           message="What must a later piece know of the earlier ones: positions, keys, mask?"),
     Check("module", module, two_requests, 1, atol=1e-5, why="two texts in turns, a cache each",
           message="Does one text read what the other one wrote?"),
+    Check("window", window_masks, windows_of_whole_texts, 1,
+          why="a token sees the last `window` tokens up to itself",
+          message="Count the dots in a row of the left picture: how many are there at most?"),
+    Check("window", window_masks, windows_with_a_past, 1, why="a window reaches into the past",
+          message="Compare with the right picture: which column is the first that row 0 sees?"),
+    Check("window", window_cached, token_by_token, 1, why="window - 1 tokens are kept, the last",
+          message="What does the next token look at, itself not counted?"),
+    Check("window", window_cached, long_pieces_in_turns, 0.5,
+          why="a piece may be longer than the window, and two texts share nothing",
+          message="What is returned is more than what is kept. Which of the two do you shorten?"),
+    Check("window", window_cached, windows_of_one, 0.5, why="a window of 1 keeps nothing",
+          message="What is x[:, :, -0:]?"),
+    Check("bytes", counted, long_texts, 1, why="a full layer keeps all, a sliding one W - 1",
+          message="Keys and values, K heads of d numbers: what does one token leave in one layer?"),
+    Check("bytes", counted, short_texts, 1, why="nobody keeps what is not there",
+          message="Is the text longer than the window? And how many bytes has a number?"),
 ]  # fmt: skip
 
 SCALED = " / math.sqrt(q.shape[-1])"
@@ -269,6 +358,21 @@ SHARED_ROOM = {  # one room for all caches, each with its own length
         "        self.keys, self.values = room\n",
     ),
 }
+
+WINDOW = "(behind >= 0) & (behind < window)"
+KEEP = """\
+        k, v = torch.cat((self.keys, k), dim=2), torch.cat((self.values, v), dim=2)
+        self.length = min(self.most, k.shape[2])
+        start = k.shape[2] - self.length
+        self.keys = k[:, :, start:].clone()  # a mere view would hold the others in memory
+        self.values = v[:, :, start:].clone()
+        return k, v
+"""
+EMPTY = """\
+        self.keys = torch.zeros(batch_size, num_kv_heads, 0, head_dim)
+        self.values = torch.zeros(batch_size, num_kv_heads, 0, head_dim)
+"""
+TOKENS = 'sum(min(length, window - 1) if kind == "sliding" else length for kind in kinds)'
 
 MUTANTS = [
     # off by one, both ways; the row of a cached step; floats for bools
@@ -317,6 +421,33 @@ MUTANTS = [
     Mutant("module", {"rotate(q, *angles), rotate(k, *angles)": "rotate(q, *angles), k"}, 0,
            "Compare the order of your steps"),
     Mutant("module", {"(merge_heads(y))": "(y.reshape(*x.shape[:2], -1))"}, 0, "of your steps"),
+    # windows one too wide, one too narrow, that forget the past, that look ahead
+    Mutant("window", {WINDOW: "(behind >= 0) & (behind <= window)"}, 2, "how many are there at most?"),
+    Mutant("window", {WINDOW: "(behind >= 0) & (behind < window - 1)"}, 2, "at most?"),
+    Mutant("window", {"tokens[past:, None]": "tokens[:present, None]"}, 3, "which column is the first"),
+    Mutant("window", {WINDOW: "behind.abs() < window"}, 2, "how many are there at most?"),
+    # W tokens kept, W - 2, all; the first ones; only what is kept returned; -0; what is new only
+    Mutant("window", {"self.most, self.length = window - 1, 0":
+                      "self.most, self.length = window, 0"}, 2, "itself not counted?"),
+    Mutant("window", {"self.most, self.length = window - 1, 0":
+                      "self.most, self.length = max(0, window - 2), 0"}, 2.5, "itself not counted"),
+    Mutant("window", {"min(self.most, k.shape[2])": "k.shape[2]"}, 2, "itself not counted?"),
+    Mutant("window", {"        self.keys = k[:, :, start:].clone()":
+                      "        self.keys = k[:, :, : self.length].clone()"}, 2.5, "keys: values"),
+    Mutant("window", {"        return k, v\n": "        return self.keys, self.values\n"}, 2,
+           "the shape is"),
+    Mutant("window", {"self.keys = k[:, :, start:].clone()  # a mere view":
+                      "self.keys = k[:, :, -self.length :].clone()  # a mere view"}, 3.5, "-0:"),
+    Mutant("window", {KEEP: "        self.length = min(self.most, k.shape[2])\n"
+                            "        return k, v\n"}, 2, "itself not counted?"),
+    # keys alone, W for W - 1, everything, no shorter texts, query heads, always bf16
+    Mutant("bytes", {"tokens * 2 * num": "tokens * num"}, 0, "one token leave in one layer"),
+    Mutant("bytes", {"min(length, window - 1)": "min(length, window)"}, 1, "one token leave"),
+    Mutant("bytes", {TOKENS: "len(kinds) * length"}, 1, "one token leave"),
+    Mutant("bytes", {"min(length, window - 1)": "window - 1"}, 1, "longer than the window?"),
+    Mutant("bytes", {"head_dim * bytes_per_number": "head_dim * 2"}, 1, "bytes has a number?"),
+    Mutant("bytes", {"num_kv_heads * head_dim * bytes_per_number":
+                     "num_kv_heads * head_dim * bytes_per_number / 1"}, 0, "must be an int"),
 ]  # fmt: skip
 
 ALTERNATIVES = [
@@ -369,5 +500,26 @@ ALTERNATIVES = [
             "groups = q.shape[2] // T\n"
             "        y = attention(q, k, v, causal_mask(past, T).repeat(groups, 1))\n"
             "        y = y.unflatten(2, (groups, T)).flatten(1, 2)",
+    }),
+    Alternative("a window by triangles, keys and values in one tensor, layers counted", {
+        WINDOW: "causal_mask(past, present).triu(past - window + 1)",
+        EMPTY: "        self.kept = torch.zeros(2, batch_size, num_kv_heads, 0, head_dim)\n",
+        KEEP: """\
+        both = torch.cat((self.kept, torch.stack((k, v))), dim=3)
+        self.kept = both[:, :, :, max(0, both.shape[3] - self.most) :]
+        self.length = self.kept.shape[3]
+        return both[0], both[1]
+""",
+        TOKENS: 'kinds.count("full") * length + kinds.count("sliding") * min(length, window - 1)',
+    }),
+    Alternative("a room of W - 1 tokens that is taken once", {
+        EMPTY: "        self.room = torch.zeros(2, batch_size, num_kv_heads, self.most, head_dim)\n",
+        KEEP: """\
+        both = torch.cat((self.room[:, :, :, : self.length], torch.stack((k, v))), dim=3)
+        last = both[:, :, :, max(0, both.shape[3] - self.most) :]
+        self.length = last.shape[3]
+        self.room[:, :, :, : self.length] = last
+        return both[0], both[1]
+""",
     }),
 ]  # fmt: skip

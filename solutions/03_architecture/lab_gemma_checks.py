@@ -204,7 +204,7 @@ def turned(namespace, inputs):
 
 
 def spelled_kinds(rng):
-    both = {**THIRD, "sliding_window_pattern": 2}
+    both = {**THIRD, "sliding_window_pattern": 3}
     drawn = {**THIRD, "num_hidden_layers": 13, "sliding_window_pattern": int(rng.integers(3, 7))}
     del drawn["layer_types"]
     return {"configs": {"a list": both, "a pattern": drawn, "Gemma 1": FIRST}}

@@ -212,10 +212,17 @@ def by_kind(values: dict, budget: float):
     told = {name: np.exp(np.mean([row["nats"] for row in rows])) for name, rows in bought.items()}
     best = min(told, key=told.get)
     axes.set_title(
-        f"For {budget:.0e} FLOPs the best buy is {best}, perplexity {told[best]:.2f} over all"
+        f"For {_power(budget)} FLOPs the best buy is {best}, perplexity {told[best]:.2f} over all"
     )
     axes.legend(fontsize=10, ncols=4, loc="upper right")
     return _done(figure)
+
+
+def _power(number: float) -> str:
+    """3e10 as 3·10¹⁰."""
+    digit, _, exponent = f"{number:.0e}".partition("e+")
+    raised = str(int(exponent)).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{raised}" if digit == "1" else f"{digit}·10{raised}"
 
 
 def affordable(values: dict, budget: float) -> dict[str, list[dict]]:

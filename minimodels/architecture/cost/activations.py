@@ -41,7 +41,7 @@ def recomputed(config: DecoderConfig, length: int, batch: int = 1, number_bytes:
 
 def _once(config: DecoderConfig, length: int, s: int) -> int:
     """What all layers share: cosines and sines of each kind of layer, or rows of positions."""
-    if config.family == "gpt2":
+    if config.family in ("gpt2", "bert"):
         return 8 * length  # the numbers of the rows of its table
     if isinstance(config, PerLayerConfig):
         return sum(s * length * config.head_size(kind) for kind in set(config.kinds))

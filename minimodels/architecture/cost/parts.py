@@ -179,6 +179,7 @@ BLOCKS = {
     "nemotron_h": Block("wide", "squared", turned=False),
     "gpt2": Block("layer", "plain", turned=False),
     "deepseek_v3": Block("rms", "gated"),
+    "bert": Block("layer", "plain", norm_first=True, turned=False),
     "bloom": Block("layer", "plain", alibi=True, norm_first=True, turned=False),
 }
 
@@ -198,12 +199,17 @@ def parts(config: DecoderConfig) -> list[Part]:
     found: list[Part] = [Embedding("embedding", scaled=config.family.startswith("gemma"))]
     found += [norm] if block.norm_first else []
     for layer in range(config.num_layers):
-        if isinstance(config, DeepseekConfig):
+        if config.family == "bert":
+            found += [*_attention(config, block, layer), norm, _mlp(config, block), norm]
+        elif isinstance(config, DeepseekConfig):
             found += latent_layer(config, layer)
         elif isinstance(config, NemotronHConfig):
             found += _mixer(config, block, layer)
         else:
             found += _layer(config, block, layer)
+    if config.family == "bert":  # its norms stand behind, and a layer more before the head
+        types, dense = Extra("embedding", wide=2), Extra("head", (("dense", D, D),), numbers=2 * D)
+        found += [types, dense]
     return [*found, norm, head(config)]
 
 
