@@ -15,11 +15,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+EPS = 1e-6  # below the sum of weights: in float32, `feature` is exactly 0 from −17 down
 State = dict[str, torch.Tensor]  # "S" and "z", float32
 
 
 def feature(x):
-    """f: a positive number for each number, so that weights are positive and z is never zero."""
+    """f: a positive number for each number, so that no weight is negative."""
     return F.elu(x) + 1
 
 
@@ -28,7 +29,7 @@ def step(S, z, q, k, v):
     S = S + k[..., :, None] * v[..., None, :]
     z = z + k
     y = (q[..., None, :] @ S)[..., 0, :]
-    return y / (q * z).sum(-1, keepdim=True), S, z
+    return y / ((q * z).sum(-1, keepdim=True) + EPS), S, z
 
 
 def parallel(S, z, q, k, v):
@@ -36,7 +37,7 @@ def parallel(S, z, q, k, v):
     weights = (q @ k.transpose(2, 3)).tril()  # (B, H, T, T): nothing of the future
     y = weights @ v + q @ S
     total = weights.sum(-1, keepdim=True) + q @ z[..., None]  # (B, H, T, 1)
-    return y / total, S + k.transpose(2, 3) @ v, z + k.sum(2)
+    return y / (total + EPS), S + k.transpose(2, 3) @ v, z + k.sum(2)
 
 
 class LinearAttention(nn.Module):

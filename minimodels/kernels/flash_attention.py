@@ -29,11 +29,17 @@ except ImportError:  # no Triton on this system: the reference serves
 
 LOG2E = math.log2(math.e)
 LARGEST_HEAD = 256
-# (BLOCK_M, BLOCK_N, warps, stages), best first: more queries a program read each key less often,
-# more stages load further ahead. The first whose shared memory fits is taken.
-TILES = [(128, 128, 8, 2), (128, 64, 8, 3), (128, 64, 8, 2), (64, 64, 4, 2), (64, 32, 4, 2),
-         (32, 32, 4, 2), (32, 16, 4, 1)]  # fmt: skip
-SHARED = {"sm_80": 166912, "sm_90": 232448, "gfx942": 65536}  # bytes a program may have
+# BLOCK_M, BLOCK_N, warps and stages for heads of up to 64, 128 and 256 numbers: what fits into a
+# program's shared memory (163 KiB on sm_80, 99 on "small", 227 on sm_90, 64 on gfx942) and does
+# not spill. More queries a program read each key less often; more stages load further ahead.
+TILES = {
+    "sm_80": {64: (128, 64, 4, 3), 128: (128, 64, 8, 3), 256: (64, 64, 8, 2)},
+    "small": {64: (128, 64, 4, 3), 128: (64, 64, 4, 2), 256: (64, 32, 4, 2)},
+    "sm_90": {64: (128, 128, 8, 2), 128: (128, 64, 8, 3), 256: (128, 64, 8, 2)},
+    "gfx942": {64: (128, 64, 8, 2), 128: (128, 64, 8, 2), 256: (128, 32, 8, 2)},
+    "interpreter": dict.fromkeys((64, 128, 256), (32, 16, 4, 1)),  # small tests meet every border
+}
+EXACT = {64: (32, 32, 4, 1), 128: (32, 32, 8, 1), 256: (16, 16, 8, 1)}  # float32: no tensor cores
 
 
 def flash_attention_reference(
@@ -108,10 +114,10 @@ def check_heads(name: str, q, k, v) -> None:
 class _FlashAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx, q, k, v, causal: bool, window, softcap, segments, scale: float):
-        ctx.settings = settings(q, k, causal, window, softcap, segments, scale)
+        ctx.scale, ctx.told = scale, settings(q, k, causal, window, softcap, segments, scale)
         q, k, v = (x if x.stride(3) == 1 else x.contiguous() for x in (q, k, v))
         segments = q if segments is None else segments.to(torch.int32).contiguous()
-        out, lse = _forward(q, k, v, segments, ctx.settings)
+        out, lse = _forward(q, k, v, segments, ctx.told)
         ctx.save_for_backward(q, k, v, segments, out, lse)
         return out, lse
 
@@ -119,7 +125,7 @@ class _FlashAttention(torch.autograd.Function):
     def backward(ctx, dout, dlse):
         from minimodels.kernels.flash_attention_backward import backward  # it imports this file
 
-        return *backward(*ctx.saved_tensors, dout, dlse, ctx.settings), *[None] * 5
+        return *backward(*ctx.saved_tensors, dout, dlse, ctx.scale, ctx.told), *[None] * 5
 
 
 def settings(q, k, causal, window, softcap, segments, scale) -> dict:
@@ -137,18 +143,23 @@ def block_d(d: int) -> int:
     return max(16, triton.next_power_of_2(d))  # 80, 96 and 192 are padded; tl.dot needs 16
 
 
-def shared_memory(device) -> int:
-    """Bytes of fast memory a program may have; 0 in the interpreter, where tiles are small."""
+def target_of(device) -> str:
+    """Which row of the tiles serves this device."""
     if device.type != "cuda":
-        return 0
-    index = torch.cuda.current_device() if device.index is None else device.index
-    return triton.runtime.driver.active.utils.get_device_properties(index)["max_shared_mem"]
+        return "interpreter"
+    if torch.version.hip:
+        return "gfx942"
+    major, minor = torch.cuda.get_device_capability(device)
+    if major in (9, 10):  # H100 to B200; sm_120 has as little as sm_86
+        return "sm_90"
+    return "sm_80" if (major, minor) == (8, 0) else "small"
 
 
-def tiles(BLOCK_D: int, size: int, shared: int) -> tuple[int, int, int, int]:
-    """The first of TILES that fits: q once, k and v for each stage, numbers of `size` bytes."""
-    fits = lambda m, n, w, s: (m + 2 * n * s) * BLOCK_D * size <= shared  # noqa: E731
-    return next((tile for tile in TILES if fits(*tile)), TILES[-1])
+def tile_for(BLOCK_D: int, dtype, target: str, tiles=TILES, exact=EXACT) -> dict:
+    """The constants of a launch that have no part in the result."""
+    table = exact if dtype == torch.float32 and target != "interpreter" else tiles[target]
+    M, N, warps, stages = table[max(BLOCK_D, 64)]
+    return dict(BLOCK_M=M, BLOCK_N=N, num_warps=warps, num_stages=stages)
 
 
 def like(x):
@@ -160,11 +171,11 @@ def like(x):
 def _forward(q, k, v, segments, told: dict):
     B, H, T, _ = q.shape
     out, lse = like(q), torch.empty(B, H, T, device=q.device, dtype=torch.float32)
-    M, N, warps, stages = tiles(told["BLOCK_D"], q.element_size(), shared_memory(q.device))
+    tile = tile_for(told["BLOCK_D"], q.dtype, target_of(q.device))
     with torch.cuda.device_of(q):  # does nothing on a CPU
-        flash_attention_kernel[(triton.cdiv(T, M) * B * H,)](
+        flash_attention_kernel[(triton.cdiv(T, tile["BLOCK_M"]) * B * H,)](
             q, k, v, segments, out, lse, *(x.stride()[:3] for x in (q, k, v, out)), **told,
-            BLOCK_M=M, BLOCK_N=N, num_warps=warps, num_stages=stages,
+            **tile,
         )  # fmt: skip
     return out, lse
 
@@ -185,11 +196,11 @@ if triton is not None:
         return tl.load(ptr + start + row * stride + column, mask=inside, other=0.0)
 
     @triton.jit
-    def product(a, b, WIDE: tl.constexpr, PRECISION: tl.constexpr):
+    def product(a, b, WIDE: tl.constexpr):
         """a @ b, summed in float32. The interpreter's is wrong in bf16: widened there."""
         if WIDE:
             a, b = a.to(tl.float32), b.to(tl.float32)
-        return tl.dot(a, b, input_precision=PRECISION)
+        return tl.dot(a, b, input_precision="ieee")
 
     @triton.jit
     def tanh(x):
@@ -234,7 +245,7 @@ if triton is not None:
                                factor, D: tl.constexpr, CAUSAL: tl.constexpr,
                                WINDOWED: tl.constexpr, CAPPED: tl.constexpr,
                                SEGMENTED: tl.constexpr, BLOCK_D: tl.constexpr,
-                               WIDE: tl.constexpr, PRECISION: tl.constexpr, BLOCK_M: tl.constexpr,
+                               WIDE: tl.constexpr, BLOCK_M: tl.constexpr,
                                BLOCK_N: tl.constexpr):  # fmt: skip
         blocks = tl.cdiv(T, BLOCK_M)
         block = blocks - 1 - tl.program_id(0) % blocks  # under a causal mask the longest first
@@ -260,7 +271,7 @@ if triton is not None:
             stop = inner if part == 0 else (outer if part == 1 else high)
             for key in range(start, stop, BLOCK_N):
                 k = rows_of(k_head, k_strides[2], key, S, D, BLOCK_N, BLOCK_D)
-                raw = product(q, tl.trans(k), WIDE, PRECISION)  # (BLOCK_M, BLOCK_N)
+                raw = product(q, tl.trans(k), WIDE)  # (BLOCK_M, BLOCK_N)
                 if CAPPED:
                     raw = tanh(raw * bend)
                 if part != 1:
@@ -280,7 +291,7 @@ if triton is not None:
                 shrink = tl.math.exp2(m - base)
                 l = l * shrink + tl.sum(p, axis=1)  # noqa: E741
                 v = rows_of(v_head, v_strides[2], key, S, D, BLOCK_N, BLOCK_D)
-                acc = acc * shrink[:, None] + product(p.to(v.dtype), v, WIDE, PRECISION)
+                acc = acc * shrink[:, None] + product(p.to(v.dtype), v, WIDE)
                 m = higher
         l_safe = tl.where(l == 0, 1.0, l)
         lse = (m + tl.math.log2(l_safe)) * 0.6931471805599453  # ln 2

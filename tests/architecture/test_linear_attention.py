@@ -72,6 +72,16 @@ def test_against_a_scan_of_transformers(shape):
     assert apart(parallel(S, z, k, q, v)[0], wanted) > 1e-2  # control: key and query swapped
 
 
+def test_keys_that_fit_no_query():
+    """Features may be exactly 0 in float32; outputs and gradients stay finite."""
+    q = torch.full((1, 1, 3, 2), -30.0, requires_grad=True)
+    zero = torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2)
+    y, *_ = parallel(*zero, feature(q), feature(q), torch.ones(1, 1, 3, 2))
+    assert feature(q).max() == 0
+    y.sum().backward()
+    assert y.isfinite().all() and q.grad.isfinite().all()
+
+
 def test_the_layer_in_pieces():
     """A prompt and then single tokens: the same outputs; and the future changes nothing."""
     torch.manual_seed(0)

@@ -15,7 +15,14 @@ from minimodels.kernels.compile import CHECKED, FILES
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="triton is not installed"
 )
-WITHOUT = {"__init__", "checks", "compile", "quant"}  # files that hold no kernel
+WITHOUT = {
+    "__init__",
+    "checks",
+    "compile",
+    "figures",
+    "quant",
+    "trace",
+}  # files that hold no kernel
 
 COMPILE = """
 import sys

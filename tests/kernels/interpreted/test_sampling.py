@@ -12,9 +12,8 @@ def inputs(B, V, seed=0):
     return 3 * torch.randn(B, V, generator=generator), torch.rand(B, generator=generator)
 
 
-@pytest.mark.parametrize("temperature", [0.7, 1.0, 2.0])
-@pytest.mark.parametrize("p", [0.05, 0.5, 0.9, 1.0])
-@pytest.mark.parametrize("shape", [(3, 1), (5, 7), (4, 300), (2, 5000)], ids=str)
+@pytest.mark.parametrize("p, temperature", [(0.05, 1.0), (0.5, 0.7), (0.9, 2.0), (1.0, 1.0)])
+@pytest.mark.parametrize("shape", [(2, 1), (3, 7), (2, 300), (1, 5000)], ids=str)
 def test_draws_of_the_reference(shape, p, temperature):
     logits, u = inputs(*shape)
     assert torch.equal(top_p(logits, u, p, temperature), top_p_reference(logits, u, p, temperature))
@@ -32,12 +31,12 @@ def test_reference_keeps_what_the_models_sampler_keeps():
 
 def test_frequencies():
     logits, _ = inputs(1, 20, seed=4)
-    grid = (torch.arange(200) + 0.5) / 200
-    counts = top_p(logits.expand(200, -1), grid, 0.9).bincount(minlength=20) / 200
+    grid = (torch.arange(50) + 0.5) / 50
+    counts = top_p(logits.expand(50, -1), grid, 0.9).bincount(minlength=20) / 50
     from minimodels.architecture.sampling import keep_top_p
 
     wanted = keep_top_p(logits, 0.9).softmax(-1)[0]
-    assert (counts - wanted).abs().max() <= 1 / 200 + 1e-6  # an even grid misses by a step at most
+    assert (counts - wanted).abs().max() <= 1 / 50 + 1e-6  # an even grid misses by a step at most
 
 
 def test_edges():
@@ -45,7 +44,7 @@ def test_edges():
     u = torch.tensor([0.0, 0.5, 0.999])
     assert top_p(torch.zeros(3, 8), u, 0.3).tolist() == [0, 4, 7]
     assert top_p(torch.tensor([[0.0, 1e4, -1e4]]), u[:1], 0.9).tolist() == [1]
-    logits, u = inputs(6, 40)
+    logits, u = inputs(3, 40)
     for dtype in (torch.bfloat16, torch.float16):
         small = logits.to(dtype)
         assert torch.equal(top_p(small, u, 0.8), top_p_reference(small, u, 0.8))
@@ -53,7 +52,7 @@ def test_edges():
 
 
 def test_control_and_bad_input():
-    logits, u = inputs(40, 50)
+    logits, u = inputs(12, 50)
     assert not torch.equal(top_p(logits, u, 0.2), top_p(logits, u, 0.95))
     for p, temperature in ((0.0, 1.0), (1.2, 1.0), (0.5, 0.0)):
         with pytest.raises(UserError, match="must lie in"):
