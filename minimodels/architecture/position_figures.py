@@ -80,10 +80,12 @@ def waves(length: int = 64, size: int = 32):
     """The sinusoidal table, and the product of one row with all: it falls with the distance."""
     table = sinusoidal(torch.arange(length), size)
     figure, (left, right) = canvas(9, 3, columns=2)
-    left.imshow(table.T, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
+    left.imshow(table.T.numpy(), cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
     left.set(xlabel="position", ylabel="number of the row", title="rows of waves")
     for at, color, line in ((10, BLUE, "-"), (40, VERMILION, "--")):
-        right.plot(range(length), table @ table[at], line, color=color, label=f"row {at}")
+        right.plot(
+            range(length), (table @ table[at]).tolist(), line, color=color, label=f"row {at}"
+        )
     right.set(xlabel="position", ylabel="dot product", title="one row times all the others")
     right.legend()
     figure.suptitle("Two rows know how far apart they are, wherever they stand")
@@ -96,7 +98,11 @@ def penalties(num_heads: int = 8, longest: int = 64):
     distance = torch.arange(longest)
     for head, slope in enumerate(alibi_slopes(num_heads).tolist()):
         share = head / max(1, num_heads - 1)
-        axes.plot(distance, torch.exp(-slope * distance), color=(0, 0.25 + 0.35 * share, 0.7))
+        axes.plot(
+            distance.tolist(),
+            torch.exp(-slope * distance).tolist(),
+            color=(0, 0.25 + 0.35 * share, 0.7),
+        )
         height = 0.15 + 0.7 * share  # the numbers climb from head to head
         axes.text(-math.log(height) / slope, height, f"1/{1 / slope:.3g}", fontsize=10, ha="center",
                   bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip

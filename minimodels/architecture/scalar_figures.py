@@ -27,7 +27,7 @@ def graph(root: Scalar, names: Mapping[str, Scalar], title: str):
     rows = max(y for _, y in places.values()) + 1
     figure, axes = plt.subplots(figsize=(1.6 * columns, 1.55 * rows + 0.9), layout="constrained")
     for node in nodes:
-        words = called.get(id(node), node.operation)
+        words = called.get(id(node), node.operation.replace("+ -", "− "))
         color = ORANGE if not node.parents else GREEN if node is root else SKY
         _node(axes, places[id(node)], words, node, color)
         for parent, slope in node.parents:

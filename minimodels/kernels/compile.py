@@ -35,8 +35,9 @@ class Build:
 
     signature: argument -> "*bf16", "i32", "fp32", a tuple of them, …; constants: the constexpr
     arguments; `aligned` names integers that are multiples of 16 when launched (strides), `targets`
-    those the constants are meant for. `refused` maps a target that lacks what the kernel needs to
-    the sentence that says so.
+    those the constants are meant for. `spills` bytes a thread may lie in slow memory, with a reason
+    where it is set. `refused` maps a target that lacks what the kernel needs to the sentence that
+    says so.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Build:
     num_stages: int = 2
     aligned: tuple[str, ...] = ()
     targets: tuple[str, ...] = CHECKED
+    spills: int = 16  # four registers are no harm
     refused: dict[str, str] = field(default_factory=dict)
 
 

@@ -266,33 +266,28 @@ if triton is not None:
         low, inner, outer, high = key_ranges(
             first + S - T, S, window, CAUSAL, WINDOWED, SEGMENTED, BLOCK_M, BLOCK_N
         )
-        for part in tl.static_range(3):
-            start = low if part == 0 else (inner if part == 1 else outer)
-            stop = inner if part == 0 else (outer if part == 1 else high)
-            for key in range(start, stop, BLOCK_N):
-                k = rows_of(k_head, k_strides[2], key, S, D, BLOCK_N, BLOCK_D)
-                raw = product(q, tl.trans(k), WIDE)  # (BLOCK_M, BLOCK_N)
-                if CAPPED:
-                    raw = tanh(raw * bend)
-                if part != 1:
-                    column = key + tl.arange(0, BLOCK_N)
-                    id_column = column
-                    if SEGMENTED:
-                        id_column = tl.load(ids_ptr + column, mask=column < S, other=-1)
-                    pairs = seen(row[:, None] + S - T, column[None, :], id_row[:, None],
-                                 id_column[None, :], S, window, CAUSAL, WINDOWED,
-                                 SEGMENTED)  # fmt: skip
-                    raw = tl.where(pairs, raw, float("-inf"))
-                higher = tl.maximum(m, tl.max(raw, axis=1) * factor)
-                base = higher
-                if part != 1:  # no key seen so far: −∞ − −∞ would be NaN
-                    base = tl.where(higher == float("-inf"), 0.0, higher)
-                p = tl.math.exp2(raw * factor - base[:, None])
-                shrink = tl.math.exp2(m - base)
-                l = l * shrink + tl.sum(p, axis=1)  # noqa: E741
-                v = rows_of(v_head, v_strides[2], key, S, D, BLOCK_N, BLOCK_D)
-                acc = acc * shrink[:, None] + product(p.to(v.dtype), v, WIDE)
-                m = higher
+        for key in range(low, high, BLOCK_N):
+            k = rows_of(k_head, k_strides[2], key, S, D, BLOCK_N, BLOCK_D)
+            raw = product(q, tl.trans(k), WIDE)  # (BLOCK_M, BLOCK_N)
+            if CAPPED:
+                raw = tanh(raw * bend)
+            if key < inner or key >= outer:  # a branch that the whole program takes or leaves
+                column = key + tl.arange(0, BLOCK_N)
+                id_column = column
+                if SEGMENTED:
+                    id_column = tl.load(ids_ptr + column, mask=column < S, other=-1)
+                pairs = seen(row[:, None] + S - T, column[None, :], id_row[:, None],
+                             id_column[None, :], S, window, CAUSAL, WINDOWED,
+                             SEGMENTED)  # fmt: skip
+                raw = tl.where(pairs, raw, float("-inf"))
+            higher = tl.maximum(m, tl.max(raw, axis=1) * factor)
+            base = tl.where(higher == float("-inf"), 0.0, higher)  # no key so far: not −∞ − −∞
+            p = tl.math.exp2(raw * factor - base[:, None])
+            shrink = tl.math.exp2(m - base)
+            l = l * shrink + tl.sum(p, axis=1)  # noqa: E741
+            v = rows_of(v_head, v_strides[2], key, S, D, BLOCK_N, BLOCK_D)
+            acc = acc * shrink[:, None] + product(p.to(v.dtype), v, WIDE)
+            m = higher
         l_safe = tl.where(l == 0, 1.0, l)
         lse = (m + tl.math.log2(l_safe)) * 0.6931471805599453  # ln 2
         tl.store(lse_ptr + tl.cast(plane, tl.int64) * T + row, lse, mask=row < T)

@@ -121,32 +121,29 @@ if triton is not None:
             q_head = head(q_ptr, batch, h, q_strides)
             dout_head = head(dout_ptr, batch, h, dout_strides)
             numbers = (tl.cast(batch, tl.int64) * H + h) * T
-            for part in tl.static_range(3):
-                start = low if part == 0 else (inner if part == 1 else outer)
-                stop = inner if part == 0 else (outer if part == 1 else high)
-                for query in range(start, stop, BLOCK_M):
-                    row = query + tl.arange(0, BLOCK_M)
-                    q = rows_of(q_head, q_strides[2], query, T, D, BLOCK_M, BLOCK_D)
-                    raw = product(k, tl.trans(q), WIDE)  # (BLOCK_N, BLOCK_M)
-                    if CAPPED:
-                        raw = tanh(raw * bend)
-                    lse = tl.load(lse_ptr + numbers + row, mask=row < T, other=0.0)
-                    p = tl.math.exp2(raw * factor - lse[None, :] * 1.4426950408889634)
-                    if part != 1:
-                        id_row = row
-                        if SEGMENTED:
-                            id_row = tl.load(ids_ptr + S - T + row, mask=row < T, other=-1)
-                        pairs = seen(row[None, :] + S - T, column[:, None], id_row[None, :],
-                                     id_column[:, None], S, window, CAUSAL, WINDOWED,
-                                     SEGMENTED)  # fmt: skip
-                        p = tl.where(pairs, p, 0.0)
-                    dout = rows_of(dout_head, dout_strides[2], query, T, D, BLOCK_M, BLOCK_D)
-                    dv += product(p.to(dout.dtype), dout, WIDE)
-                    delta = tl.load(delta_ptr + numbers + row, mask=row < T, other=0.0)
-                    ds = p * (product(v, tl.trans(dout), WIDE) - delta[None, :])
-                    if CAPPED:
-                        ds *= 1 - raw * raw
-                    dk += product(ds.to(q.dtype), q, WIDE)  # past T all of dout and q is 0
+            for query in range(low, high, BLOCK_M):
+                row = query + tl.arange(0, BLOCK_M)
+                q = rows_of(q_head, q_strides[2], query, T, D, BLOCK_M, BLOCK_D)
+                raw = product(k, tl.trans(q), WIDE)  # (BLOCK_N, BLOCK_M)
+                if CAPPED:
+                    raw = tanh(raw * bend)
+                lse = tl.load(lse_ptr + numbers + row, mask=row < T, other=0.0)
+                p = tl.math.exp2(raw * factor - lse[None, :] * 1.4426950408889634)
+                if query < inner or query >= outer:  # a branch the whole program takes or leaves
+                    id_row = row
+                    if SEGMENTED:
+                        id_row = tl.load(ids_ptr + S - T + row, mask=row < T, other=-1)
+                    pairs = seen(row[None, :] + S - T, column[:, None], id_row[None, :],
+                                 id_column[:, None], S, window, CAUSAL, WINDOWED,
+                                 SEGMENTED)  # fmt: skip
+                    p = tl.where(pairs, p, 0.0)
+                dout = rows_of(dout_head, dout_strides[2], query, T, D, BLOCK_M, BLOCK_D)
+                dv += product(p.to(dout.dtype), dout, WIDE)
+                delta = tl.load(delta_ptr + numbers + row, mask=row < T, other=0.0)
+                ds = p * (product(v, tl.trans(dout), WIDE) - delta[None, :])
+                if CAPPED:
+                    ds *= 1 - raw * raw
+                dk += product(ds.to(q.dtype), q, WIDE)  # past T all of dout and q is 0
         write(head(dk_ptr, batch, k_head, dk_strides), dk_strides[2], dk * scale, first, S, D,
               BLOCK_N, BLOCK_D)  # fmt: skip
         write(head(dv_ptr, batch, k_head, dv_strides), dv_strides[2], dv, first, S, D, BLOCK_N,
@@ -209,28 +206,25 @@ if triton is not None:
         low, inner, outer, high = key_ranges(
             first + S - T, S, window, CAUSAL, WINDOWED, SEGMENTED, BLOCK_M, BLOCK_N
         )
-        for part in tl.static_range(3):
-            start = low if part == 0 else (inner if part == 1 else outer)
-            stop = inner if part == 0 else (outer if part == 1 else high)
-            for key in range(start, stop, BLOCK_N):
-                k = rows_of(k_head, k_strides[2], key, S, D, BLOCK_N, BLOCK_D)
-                v = rows_of(v_head, v_strides[2], key, S, D, BLOCK_N, BLOCK_D)
-                raw = product(q, tl.trans(k), WIDE)  # (BLOCK_M, BLOCK_N)
-                if CAPPED:
-                    raw = tanh(raw * bend)
-                p = tl.math.exp2(raw * factor - lse[:, None])
-                if part != 1:
-                    column = key + tl.arange(0, BLOCK_N)
-                    id_column = column
-                    if SEGMENTED:
-                        id_column = tl.load(ids_ptr + column, mask=column < S, other=-1)
-                    pairs = seen(row[:, None] + S - T, column[None, :], id_row[:, None],
-                                 id_column[None, :], S, window, CAUSAL, WINDOWED,
-                                 SEGMENTED)  # fmt: skip
-                    p = tl.where(pairs, p, 0.0)
-                ds = p * (product(dout, tl.trans(v), WIDE) - delta[:, None])
-                if CAPPED:
-                    ds *= 1 - raw * raw
-                dq += product(ds.to(k.dtype), k, WIDE)
+        for key in range(low, high, BLOCK_N):
+            k = rows_of(k_head, k_strides[2], key, S, D, BLOCK_N, BLOCK_D)
+            v = rows_of(v_head, v_strides[2], key, S, D, BLOCK_N, BLOCK_D)
+            raw = product(q, tl.trans(k), WIDE)  # (BLOCK_M, BLOCK_N)
+            if CAPPED:
+                raw = tanh(raw * bend)
+            p = tl.math.exp2(raw * factor - lse[:, None])
+            if key < inner or key >= outer:
+                column = key + tl.arange(0, BLOCK_N)
+                id_column = column
+                if SEGMENTED:
+                    id_column = tl.load(ids_ptr + column, mask=column < S, other=-1)
+                pairs = seen(row[:, None] + S - T, column[None, :], id_row[:, None],
+                             id_column[None, :], S, window, CAUSAL, WINDOWED,
+                             SEGMENTED)  # fmt: skip
+                p = tl.where(pairs, p, 0.0)
+            ds = p * (product(dout, tl.trans(v), WIDE) - delta[:, None])
+            if CAPPED:
+                ds *= 1 - raw * raw
+            dq += product(ds.to(k.dtype), k, WIDE)
         write(head(dq_ptr, batch, h, dq_strides), dq_strides[2], dq * scale, first, T, D, BLOCK_M,
               BLOCK_D)  # fmt: skip

@@ -51,7 +51,7 @@ def int_matmul(x, weight: Quantized):
         raise UserError(f"int_matmul: groups of {group} are no multiple of {SMALLEST_STEP}.")
     rows = x.reshape(-1, K).contiguous()
     y = torch.empty(len(rows), N, device=x.device, dtype=x.dtype)
-    step = next(s for s in (128, 64, 32) if group % s == 0)  # the widest that stays in a group
+    step = next(s for s in (64, 32) if group % s == 0)  # the widest that stays in a group
     grid = triton.cdiv(len(rows), BLOCK_M), triton.cdiv(N, BLOCK_N)
     with torch.cuda.device_of(x):  # does nothing on a CPU
         int_matmul_kernel[grid](
@@ -97,7 +97,7 @@ def builds() -> list[Build]:
     """Gemma 7B's MLP at batch 16, groups of 128."""
     signature = dict(x_ptr="*bf16", codes_ptr="*i8", scales_ptr="*fp32", y_ptr="*bf16", M="i32",
                      N="i32", K="i32", group="i32")  # fmt: skip
-    tile = {"WIDE": False, "BLOCK_M": BLOCK_M, "BLOCK_N": BLOCK_N, "BLOCK_K": 128}
+    tile = {"WIDE": False, "BLOCK_M": BLOCK_M, "BLOCK_N": BLOCK_N, "BLOCK_K": 64}
     return [
         Build("int_matmul int8", int_matmul_kernel, signature, {"BITS": 8, **tile}, num_stages=3),
         Build("int_matmul int4", int_matmul_kernel, signature | {"codes_ptr": "*u8"},

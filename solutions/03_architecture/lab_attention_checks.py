@@ -118,7 +118,7 @@ def shared(namespace, inputs):
 
     cases = zip(inputs["x"], inputs["heads"], strict=True)
     return {f"share_heads, K={x.shape[1]}, H={heads}":
-            namespace["share_heads"](torch.from_numpy(x), heads) for x, heads in cases}
+            namespace["share_heads"](torch.from_numpy(x), heads) for x, heads in cases}  # fmt: skip
 
 
 # 4. The cache: `pieces` of `texts`, each text with a cache of its own
@@ -180,7 +180,8 @@ def in_pieces(rng):
 
 def two_requests(rng):
     return {**layer(rng, 1), "texts": normal(rng, 2, 1, 6, 20), "cached": True,
-            "pieces": [[0, 0, 3], [1, 0, 4], [0, 3, 5], [1, 4, 5], [1, 5, 6], [0, 5, 6]]}
+            "pieces": [[0, 0, 3], [1, 0, 4], [0, 3, 5], [1, 4, 5], [1, 5, 6],
+                       [0, 5, 6]]}  # fmt: skip
 
 
 def module(namespace, inputs):
@@ -422,9 +423,9 @@ MUTANTS = [
            "Compare the order of your steps"),
     Mutant("module", {"(merge_heads(y))": "(y.reshape(*x.shape[:2], -1))"}, 0, "of your steps"),
     # windows one too wide, one too narrow, that forget the past, that look ahead
-    Mutant("window", {WINDOW: "(behind >= 0) & (behind <= window)"}, 2, "how many are there at most?"),
+    Mutant("window", {WINDOW: "(behind >= 0) & (behind <= window)"}, 2, "are there at most?"),
     Mutant("window", {WINDOW: "(behind >= 0) & (behind < window - 1)"}, 2, "at most?"),
-    Mutant("window", {"tokens[past:, None]": "tokens[:present, None]"}, 3, "which column is the first"),
+    Mutant("window", {"tokens[past:, None]": "tokens[:present, None]"}, 3, "which column is"),
     Mutant("window", {WINDOW: "behind.abs() < window"}, 2, "how many are there at most?"),
     # W tokens kept, W - 2, all; the first ones; only what is kept returned; -0; what is new only
     Mutant("window", {"self.most, self.length = window - 1, 0":
@@ -513,7 +514,8 @@ ALTERNATIVES = [
         TOKENS: 'kinds.count("full") * length + kinds.count("sliding") * min(length, window - 1)',
     }),
     Alternative("a room of W - 1 tokens that is taken once", {
-        EMPTY: "        self.room = torch.zeros(2, batch_size, num_kv_heads, self.most, head_dim)\n",
+        EMPTY: "        shape = 2, batch_size, num_kv_heads, self.most, head_dim\n"
+               "        self.room = torch.zeros(shape)\n",
         KEEP: """\
         both = torch.cat((self.room[:, :, :, : self.length], torch.stack((k, v))), dim=3)
         last = both[:, :, :, max(0, both.shape[3] - self.most) :]

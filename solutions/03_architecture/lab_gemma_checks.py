@@ -95,7 +95,8 @@ def drawn_sizes(rng):
 
 
 def published_sizes(rng):
-    rows = {"270M": (262_144, 640, 2048, 18, 4, 1, 256), "12B": (262_208, 3840, 15_360, 48, 16, 8, 256),
+    rows = {"270M": (262_144, 640, 2048, 18, 4, 1, 256),
+            "12B": (262_208, 3840, 15_360, 48, 16, 8, 256),
             "27B": (262_208, 5376, 21_504, 62, 32, 16, 128)}  # fmt: skip
     fields = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
               "num_attention_heads", "num_key_value_heads", "head_dim")  # fmt: skip
@@ -122,7 +123,8 @@ def vectors(rng):
 
 
 def heads(rng):
-    return {**vectors(rng), "x": 0.5 * normal(rng, 2, 3, 4, 5), "weight": normal(rng, 5), "eps": 0.3}
+    x = 0.5 * normal(rng, 2, 3, 4, 5)
+    return {"x": x, "weight": normal(rng, 5), "eps": 0.3, "dtype": "float32"}
 
 
 def short_numbers(rng):
@@ -432,7 +434,7 @@ BLOCK = """\
 """
 
 MUTANTS = [
-    # transposed; a head of D / H numbers; as many key heads as query heads; a head that is not there
+    # transposed; heads of D / H numbers; as many key heads as query heads; a head of its own
     Mutant("shapes", {'"self_attn.q_proj.weight": (H * d, D)':
                       '"self_attn.q_proj.weight": (D, H * d)'}, 2, "What comes out"),
     Mutant("shapes", {'"self_attn.q_proj.weight": (H * d, D)': '"self_attn.q_proj.weight": (D, D)',
@@ -469,12 +471,13 @@ MUTANTS = [
     # one base for both, bases swapped; stretched everywhere, the wrong way; half the exponent
     Mutant("rope", {'config["rope_local_base_freq"] if kind == SLIDING else config["rope_theta"]':
                     'config["rope_theta"]'}, 4, "Which field has their base"),
-    Mutant("rope", {"if kind == SLIDING else config[": "if kind == FULL else config["}, 2, "KeyError"),
+    Mutant("rope", {"if kind == SLIDING else config[": "if kind == FULL else config["}, 2,
+           "KeyError"),
     Mutant("rope", {"if kind == FULL and scaling is not None": "if scaling is not None"}, 4,
            "whom does rope_scaling concern?"),
     Mutant("rope", {'frequency / scaling["factor"]': 'frequency * scaling["factor"]'}, 4,
            "which way does the factor go?"),
-    Mutant("rope", {"dtype=torch.float32) / d)": "dtype=torch.float32) / (2 * d))"}, 2, "Pair 0"),
+    Mutant("rope", {"torch.arange(0, d, 2) / d)": "torch.arange(0, d, 2) / (2 * d))"}, 2, "Pair 0"),
     Mutant("rope", {'config.get("rope_scaling")': 'config["rope_scaling"]'}, 4, "KeyError"),
     # neighbors as pairs, the other direction, positions counted anew, halves in the other order
     Mutant("rope", {"x.chunk(2, dim=-1)": "(x[..., ::2], x[..., 1::2])"}, 3, "which two numbers"),
@@ -554,7 +557,7 @@ ALTERNATIVES = [
 """,
     }),
     Alternative("frequencies one by one, kinds in a loop, shapes counted by part", {
-        "theta ** (-torch.arange(0, d, 2, dtype=torch.float32) / d)":
+        "theta ** (-torch.arange(0, d, 2) / d)":
             "torch.tensor([1 / theta ** (2 * i / d) for i in range(d // 2)])",
         "[SLIDING if (layer + 1) % every else FULL for layer in range(L)]":
             "(([SLIDING] * (every - 1) + [FULL]) * L)[:L]",

@@ -20,6 +20,7 @@ WITHOUT = {
     "checks",
     "compile",
     "figures",
+    "lessons",
     "quant",
     "trace",
 }  # files that hold no kernel
@@ -42,7 +43,7 @@ for build in found:
         used = resources(compiled)
         text = compiled.asm.get("ptx") or compiled.asm["amdgcn"]
         assert target in text, f"{build.name} is not for {target}"
-        assert used.spilled <= 16, (build.name, target, used)  # bytes: four registers are no harm
+        assert used.spilled <= build.spills, (build.name, target, used)
         assert used.shared <= {"gfx942": 65536}.get(target, 232448 if "9" in target else 166912)
 print(len(found))
 """

@@ -1,4 +1,4 @@
-"""Gemma 3 that sees (arXiv 2503.19786, section 2.2): a picture encoder in front of its decoder.
+"""Gemma 3 that sees (arXiv 2503.19786): a picture encoder in front of its decoder.
 
 The encoder is SigLIP's of 400M parameters, the same for all sizes of the decoder, and frozen while
 they were trained. Sizes from the released configurations.

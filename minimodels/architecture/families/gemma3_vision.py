@@ -1,4 +1,4 @@
-"""Gemma 3 that sees (arXiv 2503.19786, section 2.2): a picture becomes tokens among the others.
+"""Gemma 3 that sees (arXiv 2503.19786): a picture becomes tokens among the others.
 
     text:    <bos> <start> ▢ ▢ ▢ … ▢ <end> Where are the crosses ?
     stream:  rows of the embedding, and at each ▢ one vector that was made of the picture

@@ -90,7 +90,7 @@ def mask(seen, words: Sequence[str], numbers):
 
 def answers(pictures: Sequence, lines: Sequence[str], title: str):
     """Pictures side by side, each over what was asked and answered."""
-    figure, panels = canvas(2.35 * len(pictures), 3.4, columns=len(pictures))
+    figure, panels = canvas(2.9 * len(pictures), 3.8, columns=len(pictures))
     for axes, pixels, words in zip(panels, pictures, lines, strict=True):
         axes.imshow(pixels)
         axes.set_xticks([])
@@ -163,8 +163,10 @@ def sound(wave, loud, rate: int, hop: int, frames: int):
     """A sound as a curve, and as a table of loudness by pitch and time, cut into tokens."""
     figure, (left, right) = canvas(9.5, 3.4, columns=2)
     seconds = len(wave) / rate
-    left.plot(np.linspace(0, seconds, len(wave)), wave, lw=0.4, color=BLUE)
-    left.set(xlabel="seconds", title=f"{len(wave):,} numbers: pressure over time", yticks=[])
+    few = wave[: rate // 40]
+    left.plot(np.arange(len(few)) / rate * 1000, few, ".-", ms=3, lw=0.8, color=BLUE)
+    left.set(xlabel="milliseconds", yticks=[])
+    left.set_title(f"The first {len(few)} of {len(wave):,} numbers")
     right.imshow(loud, origin="lower", aspect="auto", cmap="magma",
                  extent=(0, seconds, 0, rate / 2000))  # fmt: skip
     for cut in np.arange(0, seconds + 1e-9, frames * hop / rate):

@@ -1,4 +1,4 @@
-"""From patches to words: Gemma 3's projector (arXiv 2503.19786, section 2.2).
+"""From patches to words: Gemma 3's projector (arXiv 2503.19786).
 
     (B, N, E) -> average of each square of patches (B, M, E) -> norm -> times a matrix (B, M, D)
 

@@ -113,3 +113,15 @@ def test_what_the_stored_result_says():
         told, swapped = values["scores"][split]["all"], values["swapped"][split]["all"]
         assert told["low"] > 2 * told["chance"], split
         assert swapped["high"] < 0.5 * told["low"] + 0.2, split
+
+
+def test_the_page_of_the_shipped_minis_says_the_same():
+    """Its table is the stored result's."""
+    path = files.repository() / "course" / "03_architecture" / "results" / "pictures.json"
+    values = files.read_json(path)["values"]
+    page = (checkpoint.SHIPPED / "README.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith(("| groups", "| new "))]
+    for split, line in zip(SPLITS, lines, strict=True):
+        rows = [values[which][split]["all"] for which in ("scores", "swapped")]
+        told = [f" {row['right']} ({row['low']:.2f} to {row['high']:.2f}) " for row in rows]
+        assert line.split("|")[2:4] == told
