@@ -37,7 +37,7 @@ TILES = {
     "small": {64: (128, 64, 4, 3), 128: (64, 64, 4, 2), 256: (64, 32, 4, 2)},
     "sm_90": {64: (128, 128, 8, 2), 128: (128, 64, 8, 3), 256: (128, 64, 8, 2)},
     "gfx942": {64: (128, 64, 8, 2), 128: (128, 64, 8, 2), 256: (128, 32, 8, 2)},
-    "interpreter": dict.fromkeys((64, 128, 256), (32, 16, 4, 1)),  # small tests meet every border
+    "interpreter": dict.fromkeys((64, 128, 256), (16, 16, 4, 1)),  # small tests meet every border
 }
 EXACT = {64: (32, 32, 4, 1), 128: (32, 32, 8, 1), 256: (16, 16, 8, 1)}  # float32: no tensor cores
 

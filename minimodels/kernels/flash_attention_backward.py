@@ -29,11 +29,11 @@ except ImportError:  # no Triton on this system: the reference serves
 
 KEYS = {
     "sm_80": {64: (64, 64, 4, 2), 128: (64, 64, 8, 2), 256: (64, 64, 8, 2)},
-    "interpreter": dict.fromkeys((64, 128, 256), (16, 32, 4, 1)),
+    "interpreter": dict.fromkeys((64, 128, 256), (16, 16, 4, 1)),
 }
 QUERIES = {
     "sm_80": {64: (64, 64, 4, 2), 128: (64, 64, 8, 2), 256: (64, 64, 8, 2)},
-    "interpreter": dict.fromkeys((64, 128, 256), (32, 16, 4, 1)),
+    "interpreter": dict.fromkeys((64, 128, 256), (16, 16, 4, 1)),
 }
 EXACT = {64: (32, 32, 4, 1), 128: (32, 32, 8, 1), 256: (16, 16, 8, 1)}
 

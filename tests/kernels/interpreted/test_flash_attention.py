@@ -41,6 +41,12 @@ def kernel(q, k, v, **told):
     return out, torch.where(lse == -INF, 0.0, lse)
 
 
+def compare(given, dtype=torch.float32, tolerance=2, gradients=True, **told):
+    """By default twice a single rounding: sums of a few dozen products and their softmax."""
+    same(lambda **t: kernel(**t, **told), lambda **t: wide_attention(**t, **told), given, dtype,
+         scale=tolerance, gradients=gradients)  # fmt: skip
+
+
 def inputs(B, H, K, T, S, d, seed=0, size=1.0):
     generator = torch.Generator().manual_seed(seed)
     draw = lambda *shape: size * torch.randn(shape, generator=generator, dtype=torch.float64)  # noqa: E731
@@ -53,16 +59,16 @@ def documents(B, S, padding):
     return ids.masked_fill(torch.arange(S) < padding, -1)
 
 
-# (B, H, K, T, S, d): MHA, GQA, MQA; T = S, T < S; sizes that no block divides
+# (B, H, K, T, S, d): MHA, GQA, MQA; T = S, T < S, T > S; the interpreter's blocks are of 16
 CASES = {
     "one row": ((1, 1, 1, 1, 1, 8), {}),
-    "causal": ((1, 2, 1, 37, 37, 16), {}),
-    "a past": ((1, 4, 2, 5, 50, 20), {"scale": 0.3}),
-    "all": ((2, 1, 1, 20, 35, 24), {"causal": False}),
-    "window": ((1, 2, 2, 70, 70, 8), {"window": 20}),
-    "window of one": ((1, 1, 1, 20, 34, 8), {"window": 1}),
-    "capped": ((1, 2, 1, 34, 34, 16), {"softcap": 2.0, "window": 33}),
-    "more queries than keys": ((1, 2, 1, 40, 21, 8), {}),
+    "causal": ((1, 1, 1, 37, 37, 16), {}),
+    "a past": ((1, 4, 2, 5, 35, 20), {"scale": 0.3}),
+    "all": ((2, 1, 1, 10, 35, 24), {"causal": False}),
+    "window": ((1, 1, 1, 50, 50, 8), {"window": 34}),
+    "window of one": ((1, 1, 1, 20, 25, 8), {"window": 1}),
+    "capped": ((1, 2, 1, 20, 20, 16), {"softcap": 2.0, "window": 12}),
+    "more queries than keys": ((1, 1, 1, 40, 21, 8), {}),
 }
 
 
@@ -72,24 +78,23 @@ def test_interpreter():
 
 @pytest.mark.parametrize("case", CASES)
 def test_equals_float64(case):
-    """Sums of a few dozen products and their softmax: twice a single rounding."""
     shape, told = CASES[case]
-    same(kernel, wide_attention, inputs(*shape), torch.float32, scale=2, **told)
+    compare(inputs(*shape), **told)
 
 
 @pytest.mark.parametrize("dtype", DTYPES[1:], ids=str)
 @pytest.mark.parametrize("case", ["a past", "capped"])
 def test_equals_float64_in_half_precision(case, dtype):
     shape, told = CASES[case]
-    same(kernel, wide_attention, inputs(*shape), dtype, **told)
+    compare(inputs(*shape), dtype, tolerance=1, **told)
 
 
 @pytest.mark.parametrize("window", [None, 9])
 def test_documents_and_padding(window):
     """Equal ids see each other; padding (negative) gets 0, and no gradient reaches it."""
-    told = {"segments": documents(2, 37, padding=4), "window": window}
-    given = inputs(2, 2, 1, 37, 37, 8)
-    same(kernel, wide_attention, given, torch.float32, scale=2, **told)
+    told = {"segments": documents(2, 20, padding=4), "window": window}
+    given = inputs(2, 1, 1, 20, 20, 8)
+    compare(given, **told)
     ours = {name: x.float().requires_grad_() for name, x in given.items()}
     out, lse = flash_attention(**ours, **told)
     assert (out[:, :, :4] == 0).all() and (lse[:, :, :4] == -INF).all()
@@ -98,23 +103,23 @@ def test_documents_and_padding(window):
 
 
 @given(st.data())
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_random_shapes(data):
     draw = lambda low, high: data.draw(st.integers(low, high))  # noqa: E731
-    K, T, B = draw(1, 2), draw(1, 40), draw(1, 2)
-    S, causal = max(1, T + draw(-3, 30)), data.draw(st.booleans())
+    K, T, B = draw(1, 2), draw(1, 33), draw(1, 2)
+    S, causal = max(1, T + draw(-3, 12)), data.draw(st.booleans())
     told = {"causal": causal, "softcap": data.draw(st.sampled_from([None, 1.5]))}
     if causal and draw(0, 1):
         told["window"] = draw(1, S + 2)
     if S >= T and draw(0, 1):
         told["segments"] = documents(B, S, padding=draw(0, 3))
-    given = inputs(B, K * draw(1, 2), K, T, S, draw(1, 40), seed=draw(0, 99))
-    same(kernel, wide_attention, given, torch.float32, scale=3, **told)
+    given = inputs(B, draw(1, 2) if K == 1 else 2, K, T, S, draw(1, 40), seed=draw(0, 99))
+    compare(given, tolerance=3, **told)
 
 
 @pytest.mark.parametrize("d", [80, 192])
 def test_head_sizes_between_powers_of_two(d):
-    same(kernel, wide_attention, inputs(1, 1, 1, 18, 18, d), torch.float32, scale=2)
+    compare(inputs(1, 1, 1, 18, 18, d))
 
 
 @pytest.mark.parametrize("size", [0.0, 40.0])
@@ -123,10 +128,9 @@ def test_edges(size):
 
     There a score's own rounding, half a unit of 4096, is 2e-4 of a weight.
     """
-    told = {"causal": False, "scale": 1.0}
+    ours = lambda **t: kernel(**t, causal=False, scale=1.0)  # noqa: E731
     given = inputs(1, 1, 1, 20, 20, 8, size=size)
-    wide = lambda q, k, v, **told: stable(q, k, v)  # noqa: E731
-    same(kernel, wide, given, torch.float32, scale=400, gradients=False, **told)
+    same(ours, stable, given, torch.float32, scale=400 if size else 1, gradients=False)
 
 
 def stable(q, k, v):
@@ -136,14 +140,14 @@ def stable(q, k, v):
 
 def test_strange_strides():
     """Views of one fused projection, (B, T, heads, d), an expanded key and a d that is not last."""
-    fused = torch.randn(2, 19, 6, 12)
+    fused = torch.randn(1, 19, 6, 12)
     q, k = fused.transpose(1, 2)[:, :4], fused.transpose(1, 2)[:, 4:5]
-    v = torch.randn(2, 1, 12, 19).transpose(2, 3)
+    v = torch.randn(1, 1, 12, 19).transpose(2, 3)
     out, lse = flash_attention(q, k, v)
     wanted = flash_attention(q.contiguous(), k.contiguous(), v.contiguous())
     assert torch.equal(out, wanted[0]) and torch.equal(lse, wanted[1])
     one = torch.randn(1, 1, 19, 12, requires_grad=True)
-    flash_attention(q, one.expand(2, 2, 19, 12), v.expand(2, 2, 19, 12))[0].sum().backward()
+    flash_attention(q, one.expand(1, 2, 19, 12), v.expand(1, 2, 19, 12))[0].sum().backward()
     assert one.grad.isfinite().all()
 
 
@@ -155,7 +159,7 @@ def test_empty():
 
 
 def test_same_bits_every_time():
-    given = {name: x.float() for name, x in inputs(1, 2, 1, 34, 34, 8).items()}
+    given = {name: x.float() for name, x in inputs(1, 2, 1, 20, 20, 8).items()}
 
     def gradients():
         ours = [x.clone().requires_grad_() for x in given.values()]
@@ -167,16 +171,16 @@ def test_same_bits_every_time():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"window": 21}, {"window": 19}, {"softcap": 2.1, "window": 20}, {"scale": 0.36, "window": 20}],
+    [{"window": 13}, {"window": 11}, {"softcap": 2.1, "window": 12}, {"scale": 0.36, "window": 12}],
     ids=str,
 )
 def test_controls(wrong):
     """A window of one more or less, another cap or scale are far outside of the tolerance."""
-    right = {"window": 20} | ({"softcap": 2.0} if "softcap" in wrong else {})
-    given = inputs(1, 1, 1, 40, 40, 8)
+    right = {"window": 12} | ({"softcap": 2.0} if "softcap" in wrong else {})
+    given = inputs(1, 1, 1, 20, 20, 8)
     with pytest.raises(AssertionError, match="value"):
         same(lambda **t: kernel(**t, **wrong), lambda **t: wide_attention(**t, **right), given,
-             torch.float32, scale=3)  # fmt: skip
+             torch.float32, scale=3, gradients=False)  # fmt: skip
 
 
 def test_control_of_the_gradient():
