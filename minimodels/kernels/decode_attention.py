@@ -19,14 +19,10 @@ import torch
 
 from minimodels.device import triton_mode
 from minimodels.errors import UserError
+from minimodels.kernels.attention_tiles import block_d
 from minimodels.kernels.checks import same_place
 from minimodels.kernels.compile import Build
-from minimodels.kernels.flash_attention import (
-    LOG2E,
-    block_d,
-    check_heads,
-    flash_attention_reference,
-)
+from minimodels.kernels.flash_attention import LOG2E, check_heads, flash_attention_reference
 
 try:
     import triton
@@ -128,7 +124,7 @@ def merge(outs, lses, q):
 if triton is not None:
 
     @triton.jit
-    def step(acc, m, l, q, k, v, real, bend, factor, CAPPED: tl.constexpr, WIDE: tl.constexpr):
+    def step(acc, m, total, q, k, v, real, bend, factor, CAPPED: tl.constexpr, WIDE: tl.constexpr):
         """One step of the online softmax: some more keys, of which `real` ones count."""
         raw = product(q, tl.trans(k), WIDE)  # (ROWS, BLOCK_N)
         if CAPPED:
@@ -139,15 +135,15 @@ if triton is not None:
         p = tl.math.exp2(raw * factor - base[:, None])
         shrink = tl.math.exp2(m - base)
         acc = acc * shrink[:, None] + product(p.to(v.dtype), v, WIDE)
-        return acc, higher, l * shrink + tl.sum(p, axis=1)
+        return acc, higher, total * shrink + tl.sum(p, axis=1)
 
     @triton.jit
-    def leave(outs_ptr, lses_ptr, acc, m, l, row, part, parts, GROUP: tl.constexpr,
+    def leave(outs_ptr, lses_ptr, acc, m, total, row, part, parts, GROUP: tl.constexpr,
               D: tl.constexpr, BLOCK_D: tl.constexpr):  # fmt: skip
         """Write a part: row counts (batch, head), −∞ says that it saw no key."""
         inside = tl.arange(0, acc.shape[0]) < GROUP
         column = tl.arange(0, BLOCK_D)[None, :]
-        safe = tl.where(l == 0, 1.0, l)
+        safe = tl.where(total == 0, 1.0, total)
         place = row.to(tl.int64) * parts + part
         tl.store(lses_ptr + place, m + tl.math.log2(safe), mask=inside)
         tl.store(outs_ptr + place[:, None] * D + column, acc / safe[:, None],
@@ -167,15 +163,15 @@ if triton is not None:
         start = begin + part * share
         stop = tl.minimum(start + share, S)
         m = tl.full((ROWS,), float("-inf"), tl.float32)
-        l = tl.zeros((ROWS,), tl.float32)  # noqa: E741
+        total = tl.zeros((ROWS,), tl.float32)
         acc = tl.zeros((ROWS, BLOCK_D), tl.float32)
         for key in range(start, stop, BLOCK_N):
             k = rows_of(k_head, k_strides[2], key, S, D, BLOCK_N, BLOCK_D)
             v = rows_of(v_head, v_strides[2], key, S, D, BLOCK_N, BLOCK_D)
             real = key + tl.arange(0, BLOCK_N) < S
-            acc, m, l = step(acc, m, l, q, k, v, real, bend, factor, CAPPED, WIDE)  # noqa: E741
+            acc, m, total = step(acc, m, total, q, k, v, real, bend, factor, CAPPED, WIDE)
         row = plane * GROUP + tl.arange(0, ROWS)
-        leave(outs_ptr, lses_ptr, acc, m, l, row, part, tl.num_programs(0), GROUP, D, BLOCK_D)
+        leave(outs_ptr, lses_ptr, acc, m, total, row, part, tl.num_programs(0), GROUP, D, BLOCK_D)
 
     @triton.jit
     def merge_kernel(outs_ptr, lses_ptr, out_ptr, parts, D, PARTS: tl.constexpr,

@@ -3,10 +3,10 @@
     out = softmax(s) v,   s = scale · q kᵀ, or softcap · tanh(scale · q kᵀ / softcap)
 
 A program owns BLOCK_M queries and walks over the keys, BLOCK_N at a time. It keeps the maximum m of
-what it has seen, l = Σ exp(s − m) and acc = Σ exp(s − m) v; when m rises, l and acc are scaled down
-(online softmax, arXiv 1805.02867). At the end out = acc / l, and lse = m + ln l is all that the
-backward pass keeps of T · S scores (flash_attention_backward.py). Powers are of two: log2(e) goes
-into the scale, and exp2 is what the hardware has.
+what it has seen, total = Σ exp(s − m) and acc = Σ exp(s − m) v; when m rises, both sums are scaled
+down (online softmax, arXiv 1805.02867). At the end out = acc / total, and lse = m + ln total is all
+that the backward pass keeps of T · S scores (flash_attention_backward.py). Powers are of two:
+log2(e) goes into the scale, and exp2 is what the hardware has.
 
 Shapes: q (B, H, T, d), k and v (B, K, S, d) with H a multiple of K: query head h reads key head
 h // (H / K). The queries are the last T of the S positions. lse (B, H, T), natural logarithm.
@@ -18,6 +18,7 @@ import torch
 
 from minimodels.device import triton_mode
 from minimodels.errors import UserError
+from minimodels.kernels.attention_tiles import FORWARD, block_d, builds_for, target_of, tile_for
 from minimodels.kernels.checks import same_place, same_size
 from minimodels.kernels.compile import Build
 
@@ -29,17 +30,6 @@ except ImportError:  # no Triton on this system: the reference serves
 
 LOG2E = math.log2(math.e)
 LARGEST_HEAD = 256
-# BLOCK_M, BLOCK_N, warps and stages for heads of up to 64, 128 and 256 numbers: what fits into a
-# program's shared memory (163 KiB on sm_80, 99 on "small", 227 on sm_90, 64 on gfx942) and does
-# not spill. More queries a program read each key less often; more stages load further ahead.
-TILES = {
-    "sm_80": {64: (128, 64, 4, 3), 128: (128, 64, 8, 3), 256: (64, 64, 8, 2)},
-    "small": {64: (128, 64, 4, 3), 128: (64, 64, 4, 2), 256: (64, 32, 4, 2)},
-    "sm_90": {64: (128, 128, 8, 2), 128: (128, 64, 8, 3), 256: (128, 64, 8, 2)},
-    "gfx942": {64: (128, 64, 8, 2), 128: (128, 64, 8, 2), 256: (128, 32, 8, 2)},
-    "interpreter": dict.fromkeys((64, 128, 256), (16, 16, 4, 1)),  # small tests meet every border
-}
-EXACT = {64: (32, 32, 4, 1), 128: (32, 32, 8, 1), 256: (16, 16, 8, 1)}  # float32: no tensor cores
 
 
 def flash_attention_reference(
@@ -139,29 +129,6 @@ def settings(q, k, causal, window, softcap, segments, scale) -> dict:
     )  # fmt: skip
 
 
-def block_d(d: int) -> int:
-    return max(16, triton.next_power_of_2(d))  # 80, 96 and 192 are padded; tl.dot needs 16
-
-
-def target_of(device) -> str:
-    """Which row of the tiles serves this device."""
-    if device.type != "cuda":
-        return "interpreter"
-    if torch.version.hip:
-        return "gfx942"
-    major, minor = torch.cuda.get_device_capability(device)
-    if major in (9, 10):  # H100 to B200; sm_120 has as little as sm_86
-        return "sm_90"
-    return "sm_80" if (major, minor) == (8, 0) else "small"
-
-
-def tile_for(BLOCK_D: int, dtype, target: str, tiles=TILES, exact=EXACT) -> dict:
-    """The constants of a launch that have no part in the result."""
-    table = exact if dtype == torch.float32 and target != "interpreter" else tiles[target]
-    M, N, warps, stages = table[max(BLOCK_D, 64)]
-    return dict(BLOCK_M=M, BLOCK_N=N, num_warps=warps, num_stages=stages)
-
-
 def like(x):
     """Room for a tensor like x, in the order of x's memory."""
     y = torch.empty_like(x)
@@ -171,7 +138,7 @@ def like(x):
 def _forward(q, k, v, segments, told: dict):
     B, H, T, _ = q.shape
     out, lse = like(q), torch.empty(B, H, T, device=q.device, dtype=torch.float32)
-    tile = tile_for(told["BLOCK_D"], q.dtype, target_of(q.device))
+    tile = tile_for(told["BLOCK_D"], q.dtype, target_of(q.device), FORWARD)
     with torch.cuda.device_of(q):  # does nothing on a CPU
         flash_attention_kernel[(triton.cdiv(T, tile["BLOCK_M"]) * B * H,)](
             q, k, v, segments, out, lse, *(x.stride()[:3] for x in (q, k, v, out)), **told,
@@ -261,7 +228,7 @@ if triton is not None:
         if SEGMENTED:
             id_row = tl.load(ids_ptr + S - T + row, mask=row < T, other=-1)
         m = tl.full((BLOCK_M,), float("-inf"), tl.float32)
-        l = tl.zeros((BLOCK_M,), tl.float32)  # noqa: E741
+        total = tl.zeros((BLOCK_M,), tl.float32)
         acc = tl.zeros((BLOCK_M, BLOCK_D), tl.float32)
         low, inner, outer, high = key_ranges(
             first + S - T, S, window, CAUSAL, WINDOWED, SEGMENTED, BLOCK_M, BLOCK_N
@@ -284,15 +251,23 @@ if triton is not None:
             base = tl.where(higher == float("-inf"), 0.0, higher)  # no key so far: not −∞ − −∞
             p = tl.math.exp2(raw * factor - base[:, None])
             shrink = tl.math.exp2(m - base)
-            l = l * shrink + tl.sum(p, axis=1)  # noqa: E741
+            total = total * shrink + tl.sum(p, axis=1)
             v = rows_of(v_head, v_strides[2], key, S, D, BLOCK_N, BLOCK_D)
             acc = acc * shrink[:, None] + product(p.to(v.dtype), v, WIDE)
             m = higher
-        l_safe = tl.where(l == 0, 1.0, l)
-        lse = (m + tl.math.log2(l_safe)) * 0.6931471805599453  # ln 2
+        safe = tl.where(total == 0, 1.0, total)
+        lse = (m + tl.math.log2(safe)) * 0.6931471805599453  # ln 2
         tl.store(lse_ptr + tl.cast(plane, tl.int64) * T + row, lse, mask=row < T)
         column = tl.arange(0, BLOCK_D)[None, :]
         out_head = head(out_ptr, batch, h, out_strides)
         start = tl.cast(first, tl.int64) * out_strides[2]
         tl.store(out_head + start + (row - first)[:, None] * out_strides[2] + column,
-                 acc / l_safe[:, None], mask=(row < T)[:, None] & (column < D))  # fmt: skip
+                 acc / safe[:, None], mask=(row < T)[:, None] & (column < D))  # fmt: skip
+
+
+def builds() -> list[Build]:
+    """Heads of 64 with documents, of 128, and Gemma 2's: 256, capped, a window; in bf16."""
+    give = lambda d, **on: builds_for(  # noqa: E731
+        "flash_attention", flash_attention_kernel, {}, "q k v out", d, FORWARD, **on
+    )
+    return give(64, SEGMENTED=True) + give(128) + give(256, CAPPED=True, WINDOWED=True)

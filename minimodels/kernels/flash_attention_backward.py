@@ -4,19 +4,27 @@ With p = exp(s − lse), computed again from q, k and the lse that forward kept:
 
     dv = pᵀ dout,   dp = dout vᵀ,   ds = p · (dp − delta),   dq = scale · ds k,   dk = scale · dsᵀ q
 
-where delta = Σ over d of out · dout − dlse, one number a query: it stands for the softmax's sum over
-all keys. A soft-cap multiplies ds by the slope of its bend, 1 − tanh². Algorithm 2 walks over keys
-and adds to dq from many programs at once, in an order that varies. Here two kernels walk: one owns
-keys and sums dk and dv, one owns queries and sums dq. That is seven products in place of five, and
-the same bits every time. Query heads that share a key head are summed by the program that owns it.
+where delta = Σ over d of out · dout − dlse, one number a query: it stands for the softmax's sum
+over all keys. A soft-cap multiplies ds by the slope of its bend, 1 − tanh². Algorithm 2 walks over
+keys and adds to dq from many programs at once, in an order that varies. Here two kernels walk: one
+owns keys and sums dk and dv, one owns queries and sums dq. That is seven products in place of five,
+and the same bits every time. Query heads that share a key head are summed by its program.
 
 Shapes: q, out, dout, dq (B, H, T, d); k, v, dk, dv (B, K, S, d); lse, delta (B, H, T).
 """
 
 import torch
 
+from minimodels.kernels.attention_tiles import (
+    EXACT_BACKWARD,
+    KEYS,
+    QUERIES,
+    builds_for,
+    target_of,
+    tile_for,
+)
 from minimodels.kernels.compile import Build
-from minimodels.kernels.flash_attention import like, target_of, tile_for
+from minimodels.kernels.flash_attention import like
 
 try:
     import triton
@@ -27,17 +35,6 @@ except ImportError:  # no Triton on this system: the reference serves
     triton = None
 
 
-KEYS = {
-    "sm_80": {64: (64, 64, 4, 2), 128: (64, 64, 8, 2), 256: (64, 64, 8, 2)},
-    "interpreter": dict.fromkeys((64, 128, 256), (16, 16, 4, 1)),
-}
-QUERIES = {
-    "sm_80": {64: (64, 64, 4, 2), 128: (64, 64, 8, 2), 256: (64, 64, 8, 2)},
-    "interpreter": dict.fromkeys((64, 128, 256), (16, 16, 4, 1)),
-}
-EXACT = {64: (32, 32, 4, 1), 128: (32, 32, 8, 1), 256: (16, 16, 8, 1)}
-
-
 def backward(q, k, v, segments, out, lse, dout, dlse, scale: float, told: dict):
     """(dq, dk, dv) of what `flash_attention` kept; dlse is the gradient of lse."""
     dout = dout if dout.stride(3) == 1 else dout.contiguous()
@@ -45,9 +42,10 @@ def backward(q, k, v, segments, out, lse, dout, dlse, scale: float, told: dict):
     strides = [x.stride()[:3] for x in (q, k, v, dout)]
     dq, dk, dv = like(q), like(k), like(v)
     (B, H, T), (K, S) = lse.shape, k.shape[1:3]
-    size, target = max(told["BLOCK_D"], 64), target_of(q.device)
-    keys = tile_for(size, q.dtype, target, KEYS, EXACT)
-    queries = tile_for(size, q.dtype, target, QUERIES, EXACT)
+    keys, queries = (
+        tile_for(told["BLOCK_D"], q.dtype, target_of(q.device), table, EXACT_BACKWARD)
+        for table in (KEYS, QUERIES)
+    )
     with torch.cuda.device_of(q):
         keys_backward_kernel[(triton.cdiv(S, keys["BLOCK_N"]) * B * K,)](
             *given, dk, dv, *strides, dk.stride()[:3], dv.stride()[:3], scale=scale, **told, **keys
@@ -128,7 +126,7 @@ if triton is not None:
                 if CAPPED:
                     raw = tanh(raw * bend)
                 lse = tl.load(lse_ptr + numbers + row, mask=row < T, other=0.0)
-                p = tl.math.exp2(raw * factor - lse[None, :] * 1.4426950408889634)
+                p = tl.math.exp2(raw * factor - lse[None, :] * 1.4426950408889634)  # log2(e)
                 if query < inner or query >= outer:  # a branch the whole program takes or leaves
                     id_row = row
                     if SEGMENTED:
@@ -228,3 +226,20 @@ if triton is not None:
             dq += product(ds.to(k.dtype), k, WIDE)
         write(head(dq_ptr, batch, h, dq_strides), dq_strides[2], dq * scale, first, T, D, BLOCK_M,
               BLOCK_D)  # fmt: skip
+
+
+def builds() -> list[Build]:
+    """Heads of 128 with documents, and Gemma 2's: 256, capped, a window; in bf16."""
+    delta = dict(out_ptr="*bf16", dout_ptr="*bf16", dlse_ptr="*fp32", delta_ptr="*fp32",
+                 out_strides=("i32",) * 3, dout_strides=("i32",) * 3, H="i32",
+                 T="i32")  # fmt: skip
+    constants = dict(D=128, BLOCK_D=128, BLOCK_M=32)
+    aligned = ("out_strides", "dout_strides")
+    found = [Build("attention's delta", delta_kernel, delta, constants, 4, 2, aligned)]
+    also = dict(delta_ptr="*fp32", scale="fp32")
+    for d, on in ((128, {"SEGMENTED": True}), (256, {"CAPPED": True, "WINDOWED": True})):
+        found += builds_for("flash_attention's dk and dv", keys_backward_kernel, also,
+                            "q k v dout dk dv", d, KEYS, **on)  # fmt: skip
+        found += builds_for("flash_attention's dq", queries_backward_kernel, also,
+                            "q k v dout dq", d, QUERIES, **on)  # fmt: skip
+    return found

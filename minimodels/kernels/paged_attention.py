@@ -117,7 +117,7 @@ if triton is not None:
         start = begin + part * share
         stop = tl.minimum(start + share, length)
         m = tl.full((ROWS,), float("-inf"), tl.float32)
-        l = tl.zeros((ROWS,), tl.float32)  # noqa: E741
+        total = tl.zeros((ROWS,), tl.float32)
         acc = tl.zeros((ROWS, BLOCK_D), tl.float32)
         for key in range(start, stop, BLOCK_N):
             place = key + tl.arange(0, BLOCK_N)
@@ -126,9 +126,9 @@ if triton is not None:
             page, slot = tl.load(entry, mask=real, other=0), place % SIZE
             k = page_rows(k_ptr, page, slot, k_head, real, k_strides, D, BLOCK_D)
             v = page_rows(v_ptr, page, slot, k_head, real, v_strides, D, BLOCK_D)
-            acc, m, l = step(acc, m, l, q, k, v, real, bend, factor, CAPPED, WIDE)  # noqa: E741
+            acc, m, total = step(acc, m, total, q, k, v, real, bend, factor, CAPPED, WIDE)
         row = plane * GROUP + tl.arange(0, ROWS)
-        leave(outs_ptr, lses_ptr, acc, m, l, row, part, tl.num_programs(0), GROUP, D, BLOCK_D)
+        leave(outs_ptr, lses_ptr, acc, m, total, row, part, tl.num_programs(0), GROUP, D, BLOCK_D)
 
 
 def builds() -> list[Build]:
