@@ -20,7 +20,7 @@ LETTERS = {FULL: "F", SLIDING: "s"}
 
 def layers(configs: dict[str, DecoderConfig]):
     """A row of layers for each model: F sees everything, s slides, pale ones have no keys."""
-    figure, axes = plt.subplots(figsize=(9.5, 0.52 * len(configs) + 1.1), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9.5, 0.52 * len(configs) + 1.2), layout="constrained")
     for row, (name, config) in enumerate(configs.items()):
         axes.text(-0.8, row + 0.42, name, ha="right", va="center", fontsize=11)
         for place, kind in enumerate(config.kinds):
@@ -44,7 +44,9 @@ def layers(configs: dict[str, DecoderConfig]):
     axes.set(xlim=(-0.3, longest + 0.2), ylim=(len(configs), -0.2))
     axes.axis("off")
     figure.suptitle(
-        "F: a layer that keeps every token. s: one that keeps a window. Pale: no keys of its own"
+        "Ever fewer layers keep every token\n"
+        "F: keeps every token · s: keeps a window · pale: no keys of its own",
+        fontsize=11,
     )
     plt.close(figure)
     return figure

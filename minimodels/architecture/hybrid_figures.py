@@ -90,10 +90,11 @@ def memory(config: NemotronHConfig, name: str, attending: int, longest: int = 2*
     for one, color, style, label in rows:
         sizes = [cache_bytes(one, length) / 1e9 for length in lengths]
         axes.plot(lengths, sizes, style, color=color, lw=2.5, label=label)
-    axes.set(xscale="log", yscale="log", xlabel="tokens of the text", ylabel="GB kept (bf16)")
+    axes.set(xscale="log", yscale="log", xlabel="tokens of the text", ylabel="GB kept")
+    axes.yaxis.set_major_formatter(lambda gb, _: f"{gb:g}")
     axes.set_xticks([2**9, 2**12, 2**15, 2**18, 2**20], ["512", "4k", "32k", "256k", "1M"])
     axes.legend(fontsize=10)
-    grown = cache_bytes(chosen, longest) / 1e9
+    grown = cache_bytes(chosen, 1_000_000) / 1e9
     axes.set_title(f"{name} with {attending} attentions keeps {grown:,.1f} GB of a million tokens")
     plt.close(figure)
     return figure

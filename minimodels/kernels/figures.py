@@ -10,36 +10,45 @@ COLORS = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#0072B2", "#D5
 
 
 def owners(seen, tensors: dict[str, tuple], title: str):
-    """Each named tensor as a grid of squares with the number of the program that touched it.
+    """Each named tensor as a grid of squares with the programs that touched it, a stripe each.
 
-    tensors: name -> ((rows, columns), "read" or "write"); several programs a square: "a,b".
+    tensors: name -> ((rows, columns), "read" or "write"). Programs are numbered as the interpreter
+    runs them; a square that several touched has their colors side by side: "0 2".
     """
+    tallest = max(shape[0] / shape[1] for shape, _ in tensors.values())
     figure, panels = plt.subplots(
         1,
         len(tensors),
-        figsize=(2.2 + 3.4 * len(tensors), 3.4),
+        figsize=(4 * len(tensors), 0.9 + 3.6 * tallest),
         layout="constrained",
         squeeze=False,
     )
+    order = sorted({access.program[::-1] for access in seen.all})
+    numbers = {program[::-1]: n for n, program in enumerate(order)}
     for axes, (name, (shape, kind)) in zip(panels[0], tensors.items(), strict=True):
-        rows, columns = shape
-        touched = [[] for _ in range(rows * columns)]
+        touched = [[] for _ in range(shape[0] * shape[1])]
         for access in seen.accesses(name, kind):
             for index in set(access.indices.tolist()):
-                if access.program[0] not in touched[index]:
-                    touched[index].append(access.program[0])
+                if numbers[access.program] not in touched[index]:
+                    touched[index].append(numbers[access.program])
         for index, programs in enumerate(touched):
-            row, column = divmod(index, columns)
-            color = COLORS[programs[0] % len(COLORS)] if programs else "white"
-            axes.add_patch(plt.Rectangle((column, row), 1, 1, fc=color, ec="0.3"))
-            text = ",".join(map(str, programs)) if len(programs) < 4 else f"{len(programs)}×"
-            axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=8)
-        axes.set(xlim=(0, columns), ylim=(rows, 0), aspect="equal", title=f"{name} ({kind})")
+            _square(axes, *divmod(index, shape[1]), sorted(programs))
+        axes.set(xlim=(0, shape[1]), ylim=(shape[0], 0), aspect="equal", title=f"{name} ({kind})")
         axes.set_xticks([])
         axes.set_yticks([])
     figure.suptitle(title)
     plt.close(figure)
     return figure
+
+
+def _square(axes, row: int, column: int, programs: list[int]) -> None:
+    """One number of a tensor: a stripe for each program that touched it, and their numbers."""
+    for place, program in enumerate(programs):
+        left, width = column + place / len(programs), 1 / len(programs)
+        axes.add_patch(plt.Rectangle((left, row), width, 1, fc=COLORS[program % len(COLORS)], lw=0))
+    axes.add_patch(plt.Rectangle((column, row), 1, 1, fc="none", ec="0.3"))
+    text = " ".join(map(str, programs)) if len(programs) < 4 else f"{len(programs)}×"
+    axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=9)
 
 
 def rooflines(rows, machine, title: str):
@@ -53,11 +62,12 @@ def rooflines(rows, machine, title: str):
     axes.plot(x, roof, color="0.3", lw=2)
     ridge = machine.flops / machine.bandwidth
     axes.axvline(ridge, color="0.6", ls=":")
-    axes.text(ridge * 1.1, roof.min() * 2, f"{ridge:.0f} FLOPs a byte", fontsize=10)
+    axes.text(ridge * 1.15, roof.min() * 2, f"ridge: {ridge:.0f} FLOPs a byte", fontsize=10)
     for number, (name, (flops, moved)) in enumerate(rows.items()):
         intensity = flops / moved
         y = min(machine.flops, machine.bandwidth * intensity) / 1e12
-        axes.plot(intensity, y, "os^Dv<>P"[number % 8], color=COLORS[number % 7], ms=10, label=name)
+        style = dict(color=COLORS[number % 7], mec="0.2", ms=15 - number)  # none hides another
+        axes.plot(intensity, y, "os^Dv<>P"[number % 8], ls="", label=name, **style)
     axes.set(
         xscale="log",
         yscale="log",
@@ -65,6 +75,30 @@ def rooflines(rows, machine, title: str):
         ylabel=f"TFLOP/s at best on {machine.name}",
         title=title,
     )
-    axes.legend(fontsize=9, loc="lower right")
+    axes.legend(fontsize=10, loc="upper left")
+    plt.close(figure)
+    return figure
+
+
+def tiles(M: int, N: int, K: int, side: int, machine, sides=(16, 32, 64, 128, 256)):
+    """Bytes that a product (M, K) (K, N) in bf16 reads by the side of its tile; one bar is dark.
+
+    Above each bar what a program holds: sums in float32 in registers, and three stages of strips
+    64 deep of both inputs in shared memory.
+    """
+    traffic = [2 * M * N * K * 2 / s / 1e9 for s in sides]
+    held = [f"sums {4 * s * s // 1024} KiB\nstrips {3 * 2 * 2 * s * 64 // 1024} KiB" for s in sides]
+    figure, axes = plt.subplots(figsize=(8, 3.4), layout="constrained")
+    colors = ["#D55E00" if s == side else "0.75" for s in sides]
+    bars = axes.bar(range(len(sides)), traffic, color=colors)
+    labels = [f"{t:,.1f} GB\n{h}" for t, h in zip(traffic, held, strict=True)]
+    axes.bar_label(bars, labels, fontsize=9, padding=2)
+    axes.set(ylim=(0, 1.45 * max(traffic)), ylabel="GB read", xlabel="side of the tile")
+    axes.set_xticks(range(len(sides)), sides)
+    memory = traffic[sides.index(side)] * 1e9 / machine.bandwidth
+    axes.set_title(
+        f"Tiles of {side}, no cache: at least {1000 * memory:,.1f} ms of memory, "
+        f"{1000 * 2 * M * N * K / machine.flops:,.1f} ms of arithmetic"
+    )
     plt.close(figure)
     return figure

@@ -242,7 +242,7 @@ def window_cached(namespace, inputs):
     k, v = torch.from_numpy(inputs["k"]), torch.from_numpy(inputs["v"])  # (texts, B, K, T, d)
     texts, B, K, _, d = k.shape
     caches = [namespace["WindowCache"](B, K, inputs["window"], d) for _ in range(texts)]
-    returned = {}
+    returned = {"length at first": caches[0].length}
     for text, start, end in inputs["pieces"]:
         keys, values = caches[text].append(k[text, :, :, start:end], v[text, :, :, start:end])
         returned[f"text {text}, tokens {start} to {end - 1}"] = {

@@ -95,12 +95,12 @@ def test_three_closed_hints_a_task_and_no_answer_in_them():
     assert len(texts) == len(LAB.points())
     code = "\n".join(cells(LAB.master))
     answers = "\n".join(re.findall(r"### BEGIN SOLUTION\n(.*?)### END", code, re.DOTALL))
-    everybodys = {"if cache is not None:", 'if "q_norm.weight" in weights:', "return found",
+    everybodys = {"if cache is not None:", 'if "q_norm.weight" in weights:',
                   'if config["model_type"] != "gemma":'}  # fmt: skip
-    whole = {line.strip() for line in answers.splitlines() if len(line.strip()) > 12} - everybodys
+    whole = {line.strip() for line in answers.splitlines() if len(line.strip()) > 12}
     for text in texts:
         assert text.count("<details><summary>Hint ") == text.count("</details>") == 3
-        assert not whole & {line.strip() for line in text.splitlines() if line}
+        assert not (whole - everybodys) & {line.strip() for line in text.splitlines()}
 
 
 def test_a_picture_for_each_task():

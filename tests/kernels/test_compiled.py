@@ -17,6 +17,7 @@ needs_triton = pytest.mark.skipif(
 )
 WITHOUT = {
     "__init__",
+    "attention_tiles",
     "checks",
     "compile",
     "figures",

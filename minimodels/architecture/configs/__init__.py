@@ -35,14 +35,15 @@ from minimodels.errors import UserError
 
 CONFIGS: dict[str, DecoderConfig] = {
     **gemma.CONFIGS, **gemma3_vision.CONFIGS, **gemma3n.CONFIGS, **gemma4.CONFIGS,
-    **nemotron.CONFIGS, **nemotron_h.CONFIGS, **llama.CONFIGS, **gpt2.CONFIGS, **bloom.CONFIGS, **bert.CONFIGS,
+    **nemotron.CONFIGS, **nemotron_h.CONFIGS, **llama.CONFIGS, **gpt2.CONFIGS, **bloom.CONFIGS,
+    **bert.CONFIGS,
 }  # fmt: skip
 
 __all__ = [
     "CONFIGS", "FULL", "SLIDING", "BertConfig", "BloomConfig", "DecoderConfig", "GPT2Config",
     "Gemma2Config", "Gemma3Config", "Gemma3VisionConfig", "Gemma3nConfig", "Gemma4Config",
-    "GemmaConfig", "LlamaConfig", "MixtralConfig", "NemotronConfig", "NemotronHConfig", "RopeScaling",
-    "VisionConfig", "get", "pattern", "suggest",
+    "GemmaConfig", "LlamaConfig", "MixtralConfig", "NemotronConfig", "NemotronHConfig",
+    "RopeScaling", "VisionConfig", "get", "pattern", "suggest",
 ]  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """What a config is: a family is a frozen dataclass, a model one row of a table.
 
-Options that only some families have stand here with the value that means "not there"; a family that
-has one declares it as a field. So its own class shows what it adds, and layers can ask every config.
+Options that only some families have stand here with the value that means "not there"; a family
+that has one declares it as a field. So its own class shows what it adds, and layers can ask every
+config.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Gemma 1 (arXiv 2403.08295, table 1), Gemma 2 (2408.00118, table 1), Gemma 3 (2503.19786, table 1).
+"""Gemma 1 (arXiv 2403.08295), Gemma 2 (2408.00118) and Gemma 3 (2503.19786), table 1 of each.
 
 Vocabularies are the released ones; the paper of Gemma 1 counts its parameters with 256,128 entries.
 Gemma 2 and 3 print what they count as a table, without the sizes of heads: those are from the

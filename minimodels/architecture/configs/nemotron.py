@@ -1,4 +1,4 @@
-"""Nemotron-4 15B (arXiv 2402.16819) and 340B (2406.11704), and Minitron (2407.14679), cut from 15B."""
+"""Nemotron-4 15B (arXiv 2402.16819), 340B (2406.11704), and Minitron (2407.14679), cut from 15B."""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ from minimodels.architecture.attention import Attention
 from minimodels.architecture.families.gemma import Gemma
 
 
-
 class PostNormBlock(nn.Module):
     """x + norm(attention(norm x)), then x + norm(mlp(norm x)): what is added has a known size."""
 
