@@ -114,7 +114,7 @@ def recall(
                 mfc="white",
             )
     axes.axvline(rows, color="0.7", lw=1, zorder=0)
-    axes.text(rows * 1.03, 3, f"{rows} rows\nin the states", color=GRAY, fontsize=10)
+    axes.text(rows * 1.03, 10, f"{rows} rows\nin the states", color=GRAY, fontsize=10)
     axes.axhline(100 * blind, color="black", ls=":", lw=1, label="blind guess")
     axes.set(
         xscale="log",
@@ -140,7 +140,7 @@ def growth(series: Mapping[str, Sequence[float]], lengths: Sequence[int], title:
         yscale="log",
         title=title,
         xlabel="tokens in the text",
-        ylabel="GiB kept, bf16",
+        ylabel="GiB kept",
     )
     axes.set_xticks(lengths[::2], [f"{length:,}" for length in lengths[::2]])
     axes.yaxis.set_major_formatter("{x:g}")

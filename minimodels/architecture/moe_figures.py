@@ -163,12 +163,12 @@ def in_text(curves: Mapping[str, Mapping], E: int, step: int):
             if method == "none":
                 panels[1].annotate(f"layer {layer}", place, (0, 8 if layer % 2 else -17),
                                    textcoords="offset points", ha="center")  # fmt: skip
-    panels[0].legend(fontsize=10, title="balanced by", loc="lower right")
+    panels[0].legend(fontsize=9, title="balanced by", loc="lower center", ncols=3)
     panels[0].set(xlabel="step", ylabel="experts in use", ylim=(0, E + 0.5))
     panels[0].set_title(f"The last layer of a LLaMA with {E} experts")
-    panels[1].set(xlabel="share of a vector that all tokens have in common", ylim=(0, E + 0.5),
+    panels[1].set(xlabel="share of the squared length that is common", ylim=(0, E + 0.5),
                   xlim=(0, 1))  # fmt: skip
-    panels[1].set_title(f"At step {step} the layers differ by one number")
+    panels[1].set_title(f"Step {step}: the more in common, the fewer in use")
     return figure
 
 

@@ -81,12 +81,12 @@ def waves(length: int = 64, size: int = 32):
     table = sinusoidal(torch.arange(length), size)
     figure, (left, right) = canvas(9, 3, columns=2)
     left.imshow(table.T.numpy(), cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
-    left.set(xlabel="position", ylabel="number of the row", title="rows of waves")
+    left.set(xlabel="position p", ylabel="place in the row", title="each column is the row of p")
     for at, color, line in ((10, BLUE, "-"), (40, VERMILION, "--")):
         right.plot(
             range(length), (table @ table[at]).tolist(), line, color=color, label=f"row {at}"
         )
-    right.set(xlabel="position", ylabel="dot product", title="one row times all the others")
+    right.set(xlabel="position", ylabel="dot product", title="two rows times all rows")
     right.legend()
     figure.suptitle("Two rows know how far apart they are, wherever they stand")
     return figure

@@ -44,7 +44,8 @@ EXPERIMENTS: dict[str, Experiment] = {
     "cohort": Experiment(
         "00_start", "minimodels.experiments.cohort:run",
         "thirty invented students hand in a lab and are graded, beside nbgrader; 5 minutes",
-        ("minimodels/experiments/cohort.py", "minimodels/classroom/grading/judge.py",
+        ("minimodels/experiments/cohort.py", "solutions/03_architecture/lab_attention_checks.py",
+         "minimodels/classroom/grading/judge.py",
          "minimodels/classroom/handed_in/rebuild.py", "minimodels/classroom/grading/child.py"),
     ),
     "extrapolation": Experiment(

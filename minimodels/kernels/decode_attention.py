@@ -47,7 +47,7 @@ def decode_attention(q, k, v, window=None, softcap=None, scale=None):
     window: only the last `window` keys are read. scale: in place of 1 / √d. Raises UserError for
     more than one query, for tensors that do not fit and where a gradient is wanted.
     """
-    check("decode_attention", q, k, v, window, scale)
+    check("decode_attention", q, k, v, window, softcap, scale)
     check_heads("decode_attention", q, k, v)
     if triton_mode() == "reference" or q.numel() == 0 or k.numel() == 0:
         return decode_attention_reference(q, k, v, window, softcap, scale)
@@ -57,20 +57,21 @@ def decode_attention(q, k, v, window=None, softcap=None, scale=None):
     parts = parts_for(B * K, S if window is None else min(window, S), q.device)
     outs, lses = room(q, parts)
     with torch.cuda.device_of(q):  # does nothing on a CPU
-        decode_attention_kernel[(parts, B * K)](
+        decode_attention_kernel[(B * K, parts)](
             q.contiguous(), k, v, outs, lses, k.stride()[:3], v.stride()[:3], S=S, **told
         )
     return merge(outs, lses, q)
 
 
-def check(name: str, q, k, v, window, scale) -> None:
+def check(name: str, q, k, v, window, softcap, scale) -> None:
     same_place(name, q=q, k=k, v=v)
     if q.dim() != 4 or q.shape[2] != 1:
         raise UserError(f"{name}: q has shape {tuple(q.shape)}, not (B, H, 1, d): give one query.")
     if not q.dtype == k.dtype == v.dtype:
         raise UserError(f"{name}: q is {q.dtype}, k {k.dtype}, v {v.dtype}: give one dtype.")
-    if window is not None and window < 1 or scale is not None and scale <= 0:
-        raise UserError(f"{name}: window={window} and scale={scale} must be positive.")
+    for word, number in (("window", window), ("softcap", softcap), ("scale", scale)):
+        if number is not None and number <= 0:
+            raise UserError(f"{name}: {word}={number} must be positive or None.")
     if torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v)):
         raise UserError(f"{name}: it has no gradient: call it under torch.no_grad().")
 
@@ -92,7 +93,8 @@ def tile(BLOCK_D: int, size: int, group: int) -> dict:
     """16 KiB of keys a step, two steps ahead: enough bytes on their way for each program."""
     keys = max(16, min(128, 16384 // (BLOCK_D * size)))
     rows = max(16, triton.next_power_of_2(group))  # tl.dot takes 16 rows at least
-    return dict(ROWS=rows, BLOCK_D=BLOCK_D, BLOCK_N=keys, num_warps=4, num_stages=3)
+    warps = 4 if rows < 64 else 8
+    return dict(ROWS=rows, BLOCK_D=BLOCK_D, BLOCK_N=keys, num_warps=warps, num_stages=3)
 
 
 def parts_for(planes: int, keys: int, device) -> int:
@@ -154,12 +156,12 @@ if triton is not None:
                                 K, window, bend, factor, D: tl.constexpr, GROUP: tl.constexpr,
                                 CAPPED: tl.constexpr, WIDE: tl.constexpr, ROWS: tl.constexpr,
                                 BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr):  # fmt: skip
-        part, plane = tl.program_id(0), tl.program_id(1)
+        plane, part = tl.program_id(0), tl.program_id(1)
         k_head = head(k_ptr, plane // K, plane % K, k_strides)
         v_head = head(v_ptr, plane // K, plane % K, v_strides)
         q = rows_of(q_ptr, D, plane * GROUP, (plane + 1) * GROUP, D, ROWS, BLOCK_D)
         begin = tl.maximum(S - window, 0)
-        share = tl.cdiv(tl.cdiv(S - begin, tl.num_programs(0)), BLOCK_N) * BLOCK_N
+        share = tl.cdiv(tl.cdiv(S - begin, tl.num_programs(1)), BLOCK_N) * BLOCK_N
         start = begin + part * share
         stop = tl.minimum(start + share, S)
         m = tl.full((ROWS,), float("-inf"), tl.float32)
@@ -171,7 +173,7 @@ if triton is not None:
             real = key + tl.arange(0, BLOCK_N) < S
             acc, m, total = step(acc, m, total, q, k, v, real, bend, factor, CAPPED, WIDE)
         row = plane * GROUP + tl.arange(0, ROWS)
-        leave(outs_ptr, lses_ptr, acc, m, total, row, part, tl.num_programs(0), GROUP, D, BLOCK_D)
+        leave(outs_ptr, lses_ptr, acc, m, total, row, part, tl.num_programs(1), GROUP, D, BLOCK_D)
 
     @triton.jit
     def merge_kernel(outs_ptr, lses_ptr, out_ptr, parts, D, PARTS: tl.constexpr,

@@ -67,14 +67,14 @@ def flash_attention(q, k, v, causal=True, window=None, softcap=None, segments=No
     equal ids see each other, and a negative id (padding) is seen by nobody. scale: in place of
     1 / √d. Raises UserError for what does not fit or is not supported.
     """
-    check(q, k, v, causal, window, segments, scale)
+    check(q, k, v, causal, window, softcap, segments, scale)
     if triton_mode() == "reference" or q.numel() == 0 or k.numel() == 0:
         return flash_attention_reference(q, k, v, causal, window, softcap, segments, scale)
     scale = q.shape[3] ** -0.5 if scale is None else scale
     return _FlashAttention.apply(q, k, v, causal, window, softcap, segments, scale)
 
 
-def check(q, k, v, causal, window, segments, scale) -> None:
+def check(q, k, v, causal, window, softcap, segments, scale) -> None:
     name = "flash_attention"
     same_place(name, q=q, k=k, v=v)
     check_heads(name, q, k, v)
@@ -82,8 +82,8 @@ def check(q, k, v, causal, window, segments, scale) -> None:
         raise UserError(f"{name}: q is {q.dtype}, k {k.dtype}, v {v.dtype}: give one dtype.")
     if window is not None and not (causal and window >= 1):
         raise UserError(f"{name}: window={window} needs causal=True and at least one key.")
-    if scale is not None and scale <= 0:
-        raise UserError(f"{name}: scale={scale} is not positive: negate q instead.")
+    if scale is not None and scale <= 0 or softcap is not None and softcap <= 0:
+        raise UserError(f"{name}: scale={scale} and softcap={softcap} must be positive or None.")
     if segments is not None:
         same_place(name, (torch.int32, torch.int64), segments=segments)
         same_size(name, (k.shape[0], k.shape[2]), segments=segments)

@@ -55,7 +55,7 @@ def paged_attention(
     block_table and lengths are integers; entries of the table past a sequence's length are never
     read. On a GPU lengths are not compared with the table, which would wait for the GPU.
     """
-    check("paged_attention", q, k_pages, v_pages, window, scale)
+    check("paged_attention", q, k_pages, v_pages, window, softcap, scale)
     check_pages(q, k_pages, v_pages, block_table, lengths)
     if triton_mode() == "reference" or q.numel() == 0 or block_table.numel() == 0:
         return paged_attention_reference(
@@ -67,7 +67,7 @@ def paged_attention(
     parts = parts_for(B * K, M * size if window is None else min(window, M * size), q.device)
     outs, lses = room(q, parts)
     with torch.cuda.device_of(q):  # does nothing on a CPU
-        paged_attention_kernel[(parts, B * K)](
+        paged_attention_kernel[(B * K, parts)](
             q.contiguous(), *pages, block_table.to(torch.int32).contiguous(),
             lengths.to(torch.int32).contiguous(), outs, lses, *(x.stride()[:3] for x in pages),
             M=M, SIZE=size, **told,
@@ -108,12 +108,12 @@ if triton is not None:
                                SIZE: tl.constexpr, D: tl.constexpr, GROUP: tl.constexpr,
                                CAPPED: tl.constexpr, WIDE: tl.constexpr, ROWS: tl.constexpr,
                                BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr):  # fmt: skip
-        part, plane = tl.program_id(0), tl.program_id(1)
+        plane, part = tl.program_id(0), tl.program_id(1)
         batch, k_head = plane // K, plane % K
         q = rows_of(q_ptr, D, plane * GROUP, (plane + 1) * GROUP, D, ROWS, BLOCK_D)
         length = tl.minimum(tl.load(lengths_ptr + batch), M * SIZE)
         begin = tl.maximum(length - window, 0)  # each sequence is cut by its own length
-        share = tl.cdiv(tl.cdiv(length - begin, tl.num_programs(0)), BLOCK_N) * BLOCK_N
+        share = tl.cdiv(tl.cdiv(length - begin, tl.num_programs(1)), BLOCK_N) * BLOCK_N
         start = begin + part * share
         stop = tl.minimum(start + share, length)
         m = tl.full((ROWS,), float("-inf"), tl.float32)
@@ -128,7 +128,7 @@ if triton is not None:
             v = page_rows(v_ptr, page, slot, k_head, real, v_strides, D, BLOCK_D)
             acc, m, total = step(acc, m, total, q, k, v, real, bend, factor, CAPPED, WIDE)
         row = plane * GROUP + tl.arange(0, ROWS)
-        leave(outs_ptr, lses_ptr, acc, m, total, row, part, tl.num_programs(0), GROUP, D, BLOCK_D)
+        leave(outs_ptr, lses_ptr, acc, m, total, row, part, tl.num_programs(1), GROUP, D, BLOCK_D)
 
 
 def builds() -> list[Build]:

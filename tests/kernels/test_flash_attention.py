@@ -86,6 +86,8 @@ BAD = {
     "window=0": lambda q, k, v: flash_attention(q, k, v, window=0),
     "window=3": lambda q, k, v: flash_attention(q, k, v, window=3, causal=False),
     "scale=-1.0": lambda q, k, v: flash_attention(q, k, v, scale=-1.0),
+    "softcap=0.0": lambda q, k, v: flash_attention(q, k, v, softcap=0.0),
+    "softcap=-2 must": lambda q, k, v: decode_attention(q[:, :, :1], k, v, softcap=-2),
     "segments is torch.float32": lambda q, k, v: flash_attention(q, k, v, segments=q[:, 0, 0]),
     "segments has shape": lambda q, k, v: flash_attention(
         q, k, v, segments=torch.zeros(2, 12, dtype=torch.int64)

@@ -35,6 +35,7 @@ def views(words: Sequence[str] = SENTENCE, answer: str = "fox"):
         axes.text(x, 4.0, word, ha="center", fontsize=10, color=color, rotation=20)
     axes.set(xlim=(-5.6, n + 0.6), ylim=(-0.6, 4.6))
     axes.axis("off")
+    axes.set_title("A state and attention reach the first fox; a table and a window do not")
     return _done(figure)
 
 
@@ -72,8 +73,10 @@ def unread(shares: Mapping[int, Sequence[float]]):
                   label=f"{documents:,} documents read")  # fmt: skip
     axes.set(xlabel="words of context", ylabel="contexts never read", ylim=(0, 1))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    last = list(shares.values())[-1]
-    axes.set_title(f"Of contexts of {len(last)} words, {last[-1]:.0%} were never read")
+    read, last = list(shares.items())[-1]
+    axes.set_title(
+        f"After {read:,} documents {last[-1]:.0%} of contexts of {len(last)} words are new"
+    )
     axes.legend(fontsize=10)
     return _done(figure)
 
@@ -98,11 +101,14 @@ def map_of_words(vectors, groups: Mapping[str, Sequence[str]]):
             groups.items(), flat, (BLUE, VERMILION, GREEN), "os^", strict=False
         ):
             axes.plot(*spots.T, marker, color=color, label=language)
-            for word, spot in zip(words, spots, strict=True):
-                axes.annotate(word, spot, (5, -3), textcoords="offset points", fontsize=9,
-                              color=color)  # fmt: skip
+            if axes is panels[1]:  # on the left the words of a language lie too close to be read
+                for word, spot, away in zip(words, spots, spots - flat.mean(0), strict=True):
+                    x, y = away / np.linalg.norm(away)  # labels stand away from the other names
+                    axes.annotate(word, spot, (9 * x, 11 * np.sign(y)), textcoords="offset points",
+                                  ha="left" if x > 0 else "right", va="center", fontsize=10,
+                                  color=color)  # fmt: skip
         axes.set(xticks=[], yticks=[])
-        axes.margins(0.12)
+        axes.margins(0.15)
     panels[0].set_title("The languages lie apart, each arranged alike")
     panels[1].set_title("Moved onto each other, translations meet")
     panels[0].legend(fontsize=10)
@@ -147,9 +153,10 @@ def translated(rows: Sequence[dict]):
     axes.axvspan(3.5, lengths[-1] + 0.3, color="0.92", zorder=0)
     axes.text(3.6, 0.92, "longer than in training", fontsize=10)
     axes.set(xlabel="sentences", ylabel="texts all right", ylim=(-0.03, 1.03), xticks=lengths)
+    axes.set_xlim(0.8, lengths[-1] + 0.3)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.set_title("For equal FLOPs, the writer that looks back gets whole texts right")
-    axes.legend(fontsize=10, loc="center right")
+    axes.legend(fontsize=10, loc=(0.63, 0.4))
     return _done(figure)
 
 
@@ -166,7 +173,7 @@ def bill(values: dict):
         axes.plot(flops, mean, line, color=color, lw=1.8)
         axes.plot([row["flops"] for row in rows], [row["perplexity"] for row in rows], marker,
                   color=color, ms=15 if marker == "*" else 5, ls="none")  # fmt: skip
-        place = {"window": (9, 6), "transformer": (9, -10), "gemma-mini": (-12, 12)}.get(
+        place = {"window": (9, 6), "transformer": (9, -10), "gemma-mini": (12, -8)}.get(
             name, (9, -3)
         )
         axes.annotate(name if marker != "*" else "gemma-mini,\nas shipped", (flops[-1], mean[-1]),

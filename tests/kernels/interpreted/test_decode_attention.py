@@ -116,6 +116,15 @@ def test_any_number_of_parts(parts, monkeypatch):
     compare(decode_attention, inputs(1, 2, 1, 300, 8))
 
 
+@pytest.mark.parametrize("size", [0.0, 40.0])
+def test_edges(size):
+    """All scores equal; scores of some thousands, whose exponential overflows without a maximum,
+    in a part and in the merge. There a score's own rounding is up to 2e-4 of a weight.
+    """
+    given = {name: size * x for name, x in inputs(1, 2, 1, 300, 8).items()}
+    compare(decode_attention, given, tolerance=400 if size else 1, scale=1.0)
+
+
 def test_strange_strides():
     """The filled part of a longer cache, laid out (B, S, K, d)."""
     cache = torch.randn(2, 50, 2, 12).transpose(1, 2)[:, :, :33]

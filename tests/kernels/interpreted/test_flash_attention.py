@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minimodels.device import triton_mode
+from minimodels.kernels import attention_tiles
 from minimodels.kernels.flash_attention import flash_attention
 
 INF = float("inf")
@@ -89,6 +90,15 @@ def test_equals_float64_in_half_precision(case, dtype):
     compare(inputs(*shape), dtype, tolerance=1, **told)
 
 
+@pytest.mark.parametrize("M, N", [(32, 16), (16, 64)])
+def test_blocks_of_any_shape(M, N, monkeypatch):
+    """No result depends on them: every border is met with wide blocks and with high ones."""
+    blocks = dict.fromkeys((64, 128, 256), (M, N, 4, 1))
+    for table in (attention_tiles.FORWARD, attention_tiles.KEYS, attention_tiles.QUERIES):
+        monkeypatch.setitem(table, "interpreter", blocks)
+    compare(inputs(1, 1, 1, 45, 70, 8), window=50)
+
+
 @pytest.mark.parametrize("window", [None, 9])
 def test_documents_and_padding(window):
     """Equal ids see each other; padding (negative) gets 0, and no gradient reaches it."""
@@ -103,10 +113,10 @@ def test_documents_and_padding(window):
 
 
 @given(st.data())
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_random_shapes(data):
     draw = lambda low, high: data.draw(st.integers(low, high))  # noqa: E731
-    K, T, B = draw(1, 2), draw(1, 33), draw(1, 2)
+    K, T, B = draw(1, 2), draw(1, 20), draw(1, 2)
     S, causal = max(1, T + draw(-3, 12)), data.draw(st.booleans())
     told = {"causal": causal, "softcap": data.draw(st.sampled_from([None, 1.5]))}
     if causal and draw(0, 1):
