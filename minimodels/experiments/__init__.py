@@ -76,7 +76,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     ),
     "pictures": Experiment(
         "03_architecture", "minimodels.experiments.pictures:run",
-        "a mini that sees, trained on drawn pictures, asked about others and shipped; 4 minutes",
+        "a mini that sees, trained on drawn pictures, asked about others and shipped; 3 minutes",
         ("minimodels/experiments/pictures.py", "minimodels/data/pictures.py",
          "minimodels/architecture/vision/siglip.py", "minimodels/architecture/vision/projector.py",
          "minimodels/architecture/families/gemma3_vision.py"),
