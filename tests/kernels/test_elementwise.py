@@ -40,7 +40,7 @@ def test_references_are_the_layers():
     (lambda: rope(X[:, None], *2 * [torch.zeros(1, 1, 3, 5)]), "10 numbers to turn"),
     (lambda: softmax(X, cap=-1.0), "cap = -1.0 must be positive"),
     (lambda: softmax(X, length=torch.zeros(3, dtype=torch.int32)), "length has shape"),
-], ids=str)  # fmt: skip
+])  # fmt: skip
 def test_bad_input(call, named):
     with pytest.raises(UserError, match=named):
         call()
