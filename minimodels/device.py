@@ -50,11 +50,21 @@ def triton_mode() -> str:
 
     The interpreter is asked for with TRITON_INTERPRET=1, set before a kernel is imported.
     """
-    if importlib.util.find_spec("triton") is None:
+    if not has_triton():
         return "reference"
-    if os.environ.get("TRITON_INTERPRET", "0").lower() in {"1", "true", "on", "yes"}:
+    if interprets_triton():
         return "interpreter"
     return "compiled" if device().type == "cuda" else "reference"
+
+
+def has_triton() -> bool:
+    """Whether Triton is installed."""
+    return importlib.util.find_spec("triton") is not None
+
+
+def interprets_triton() -> bool:
+    """Whether $TRITON_INTERPRET asks for the interpreter."""
+    return os.environ.get("TRITON_INTERPRET", "0").lower() in {"1", "true", "on", "yes"}
 
 
 def threads() -> int:

@@ -66,7 +66,7 @@ def without_config(folder):
 
 
 def another_family(folder):
-    files.write_json(folder / "config.json", {"model_type": "llama"})
+    files.write_json(folder / "config.json", {"model_type": "gpt_neox"})
 
 
 def another_field(folder):
@@ -95,7 +95,7 @@ def no_tokenizer(folder):
 
 BROKEN = [
     (without_config, "has no config.json"),
-    (another_family, "model_type 'llama' is not supported"),
+    (another_family, "model_type 'gpt_neox' is not supported"),
     (another_field, "attn_logit_softcapping = 50.0 is not implemented"),
     (half_the_weights, "model.safetensors is broken"),
     (one_tensor_less, "lacks model.norm.weight"),
