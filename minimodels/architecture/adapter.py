@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from minimodels.architecture.hf.layout import our_name
 from minimodels.architecture.weights import open_tensors
 from minimodels.errors import UserError
 from minimodels.files import read_json
@@ -17,15 +18,6 @@ OTHER_METHODS = (  # switches of PEFT that change the sum; off in plain LoRA
     "use_dora use_rslora use_qalora use_bdlora fan_in_fan_out lora_bias rank_pattern alpha_pattern "
     "layer_replication trainable_token_indices target_parameters alora_invocation_tokens"
 ).split()
-
-
-def our_name(name: str) -> str:
-    """Adapters name the modules of the Hugging Face layout, which has "model." in front."""
-    return name.removeprefix("model.")
-
-
-def their_name(name: str) -> str:
-    return name if name.startswith("lm_head.") else "model." + name
 
 
 def read_settings(folder: Path) -> dict:

@@ -13,14 +13,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
-from minimodels.architecture.adapter import (
-    PREFIX,
-    SETTINGS,
-    TENSORS,
-    our_name,
-    read_settings,
-    their_name,
-)
+from minimodels.architecture.adapter import PREFIX, SETTINGS, TENSORS, read_settings
+from minimodels.architecture.hf.layout import our_name, their_name
 from minimodels.architecture.weights import open_tensors
 from minimodels.errors import UserError
 from minimodels.files import atomic_folder, write_json

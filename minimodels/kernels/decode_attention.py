@@ -17,7 +17,7 @@ Shapes: q (B, H, 1, d), k and v (B, K, S, d), parts (B, H, P, d) in float32 and 
 
 import torch
 
-from minimodels.device import triton_mode
+from minimodels import kernels
 from minimodels.errors import UserError
 from minimodels.kernels.attention_tiles import block_d
 from minimodels.kernels.checks import same_place
@@ -49,7 +49,7 @@ def decode_attention(q, k, v, window=None, softcap=None, scale=None):
     """
     check("decode_attention", q, k, v, window, softcap, scale)
     check_heads("decode_attention", q, k, v)
-    if triton_mode() == "reference" or q.numel() == 0 or k.numel() == 0:
+    if not kernels.on(q) or q.numel() == 0 or k.numel() == 0:
         return decode_attention_reference(q, k, v, window, softcap, scale)
     k, v = (x if x.stride(3) == 1 else x.contiguous() for x in (k, v))
     told = settings(q, k.shape[1], window, softcap, scale)
@@ -84,7 +84,7 @@ def settings(q, num_kv_heads: int, window, softcap, scale) -> dict:
     return dict(
         K=num_kv_heads, window=2**30 if window is None else min(window, 2**30),
         bend=scale / (softcap or 1.0), factor=(softcap or scale) * LOG2E, D=d,
-        GROUP=group, CAPPED=softcap is not None, WIDE=triton_mode() == "interpreter",
+        GROUP=group, CAPPED=softcap is not None, WIDE=kernels.INTERPRETED,
         **tile(block_d(d), q.element_size(), group),
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ import math
 
 import torch
 
-from minimodels.device import triton_mode
+from minimodels import kernels
 from minimodels.errors import UserError
 from minimodels.kernels.attention_tiles import FORWARD, block_d, builds_for, target_of, tile_for
 from minimodels.kernels.checks import same_place, same_size
@@ -68,7 +68,7 @@ def flash_attention(q, k, v, causal=True, window=None, softcap=None, segments=No
     1 / √d. Raises UserError for what does not fit or is not supported.
     """
     check(q, k, v, causal, window, softcap, segments, scale)
-    if triton_mode() == "reference" or q.numel() == 0 or k.numel() == 0:
+    if not kernels.on(q) or q.numel() == 0 or k.numel() == 0:
         return flash_attention_reference(q, k, v, causal, window, softcap, segments, scale)
     scale = q.shape[3] ** -0.5 if scale is None else scale
     return _FlashAttention.apply(q, k, v, causal, window, softcap, segments, scale)
@@ -125,7 +125,7 @@ def settings(q, k, causal, window, softcap, segments, scale) -> dict:
         window=0 if window is None else min(window, 2**30), bend=scale / (softcap or 1.0),
         factor=(softcap or scale) * LOG2E, D=q.shape[3], CAUSAL=causal,
         WINDOWED=window is not None, CAPPED=softcap is not None, SEGMENTED=segments is not None,
-        BLOCK_D=block_d(q.shape[3]), WIDE=triton_mode() == "interpreter",
+        BLOCK_D=block_d(q.shape[3]), WIDE=kernels.INTERPRETED,
     )  # fmt: skip
 
 

@@ -12,7 +12,6 @@ weight (E, N, K), counts (E,) int64 with sum S.
 import torch
 
 from minimodels import kernels
-from minimodels.device import triton_mode
 from minimodels.errors import UserError
 from minimodels.kernels.checks import same_place, same_size
 from minimodels.kernels.compile import Build
@@ -74,7 +73,7 @@ def _product(x, weight, counts):
     with torch.cuda.device_of(x):  # does nothing on a CPU
         grouped_matmul_kernel[(most, triton.cdiv(N, TILE["BLOCK_N"]))](
             x, weight, y, counts.cumsum(0), tiles.cumsum(0), E, N, K,
-            WIDE=triton_mode() == "interpreter", **TILE, num_warps=4, num_stages=3,
+            WIDE=kernels.INTERPRETED, **TILE, num_warps=4, num_stages=3,
         )  # fmt: skip
     return y
 
@@ -85,7 +84,7 @@ def _outer(dy, x, counts, weight):
     blocks = {"BLOCK_N": 32, "BLOCK_K": 32, "BLOCK_M": 32}
     with torch.cuda.device_of(x):
         grouped_outer_kernel[(E, triton.cdiv(N, 32), triton.cdiv(K, 32))](
-            dy, x, dweight, counts.cumsum(0), counts, N, K, WIDE=triton_mode() == "interpreter",
+            dy, x, dweight, counts.cumsum(0), counts, N, K, WIDE=kernels.INTERPRETED,
             **blocks, num_warps=4, num_stages=3,
         )  # fmt: skip
     return dweight

@@ -12,7 +12,6 @@ Shapes: x (M, K), codes (N, K) int8, or (N, K / 2) uint8 with the even place in 
 import torch
 
 from minimodels import kernels
-from minimodels.device import triton_mode
 from minimodels.errors import UserError
 from minimodels.kernels.checks import same_place
 from minimodels.kernels.compile import Build
@@ -56,7 +55,7 @@ def int_matmul(x, weight: Quantized):
     with torch.cuda.device_of(x):  # does nothing on a CPU
         int_matmul_kernel[grid](
             rows, weight.codes, weight.scales, y, len(rows), N, K, group,
-            BITS=weight.format.bits, WIDE=triton_mode() == "interpreter", BLOCK_M=BLOCK_M,
+            BITS=weight.format.bits, WIDE=kernels.INTERPRETED, BLOCK_M=BLOCK_M,
             BLOCK_N=BLOCK_N, BLOCK_K=step, num_warps=4, num_stages=3,
         )  # fmt: skip
     return y.view(*x.shape[:-1], N)

@@ -14,7 +14,6 @@ Shapes: x (M, K), W (N, K), A (r, K), B (N, r); r is padded to 16 in registers.
 import torch
 
 from minimodels import kernels
-from minimodels.device import triton_mode
 from minimodels.kernels.checks import same_place, same_size
 from minimodels.kernels.compile import Build
 
@@ -54,7 +53,7 @@ class _Lora(torch.autograd.Function):
         grid = triton.cdiv(M, TILE["BLOCK_M"]), triton.cdiv(N, TILE["BLOCK_N"])
         with torch.cuda.device_of(x):  # does nothing on a CPU
             lora_kernel[grid](
-                x, weight, A, B, y, M, N, K, r, scale, WIDE=triton_mode() == "interpreter",
+                x, weight, A, B, y, M, N, K, r, scale, WIDE=kernels.INTERPRETED,
                 BLOCK_R=max(16, triton.next_power_of_2(r)), **TILE, num_warps=4, num_stages=3,
             )  # fmt: skip
         return y

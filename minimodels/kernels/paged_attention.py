@@ -10,7 +10,7 @@ sequence b sees its first lengths[b] keys, and its query stands at the last of t
 
 import torch
 
-from minimodels.device import triton_mode
+from minimodels import kernels
 from minimodels.errors import UserError
 from minimodels.kernels.checks import same_place, same_size
 from minimodels.kernels.compile import Build
@@ -57,7 +57,7 @@ def paged_attention(
     """
     check("paged_attention", q, k_pages, v_pages, window, softcap, scale)
     check_pages(q, k_pages, v_pages, block_table, lengths)
-    if triton_mode() == "reference" or q.numel() == 0 or block_table.numel() == 0:
+    if not kernels.on(q) or q.numel() == 0 or block_table.numel() == 0:
         return paged_attention_reference(
             q, k_pages, v_pages, block_table, lengths, window, softcap, scale
         )

@@ -9,7 +9,7 @@ One program a head of a token. Shapes: x (B, H, T, d), cos and sin (B or 1, 1, T
 
 import torch
 
-from minimodels.device import triton_mode
+from minimodels import kernels
 from minimodels.errors import UserError
 from minimodels.kernels.checks import same_place
 from minimodels.kernels.compile import Build
@@ -42,7 +42,7 @@ def rope(x, cos, sin):
         )
     if 2 * cos.shape[-1] > d:
         raise UserError(f"rope: {2 * cos.shape[-1]} numbers to turn, but a head of x has {d}.")
-    if triton_mode() == "reference" or x.numel() == 0:
+    if not kernels.on(x) or x.numel() == 0:
         return rope_reference(x, cos, sin)
     return _Rope.apply(x, cos, sin)
 

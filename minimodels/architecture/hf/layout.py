@@ -33,9 +33,17 @@ FRACTION = ("partial_rotary_factor", "rope_percent", "rope_percentage")
 ROPE = ("rope_parameters", "rope_scaling")
 
 
+def our_name(name: str) -> str:
+    return name.removeprefix("model.")
+
+
+def their_name(name: str) -> str:
+    return name if name.startswith("lm_head.") else "model." + name
+
+
 def plain(name: str, tensor: torch.Tensor) -> Tensors:
     """Most names differ by a prefix."""
-    yield (name if name.startswith("lm_head.") else "model." + name), tensor
+    yield their_name(name), tensor
 
 
 def unchanged(name: str) -> str:
