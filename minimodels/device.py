@@ -7,7 +7,7 @@ import importlib.util
 import os
 import shutil
 import sys
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
 
 from minimodels.errors import UserError
@@ -67,6 +67,26 @@ def interprets_triton() -> bool:
     return os.environ.get("TRITON_INTERPRET", "0").lower() in {"1", "true", "on", "yes"}
 
 
+def interpret_triton() -> None:
+    """Let Triton's kernels run in its interpreter, on the CPU; the first thing a notebook calls.
+
+    Raises UserError without Triton, or where it was imported before and has decided to compile.
+    The interpreter computes bf16 wrongly without a word: with this it says so instead.
+    """
+    if not has_triton():
+        raise UserError("Triton is not installed (it is for Linux only): kernels cannot run here.")
+    if "triton" in sys.modules and not interprets_triton():
+        raise UserError(
+            "Triton was imported before interpret_triton() was called, and has decided to compile: "
+            "restart the notebook's kernel and run its cells from the first."
+        )
+    os.environ["TRITON_INTERPRET"], os.environ["MINIMODELS_DEVICE"] = "1", "cpu"
+    from triton.runtime.interpreter import InterpreterBuilder
+
+    for name in ("binary_op", "unary_op", "create_dot"):
+        setattr(InterpreterBuilder, name, _without_bf16(getattr(InterpreterBuilder, name)))
+
+
 def threads() -> int:
     """Threads that torch computes on: $OMP_NUM_THREADS, else the cores there are."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
@@ -101,6 +121,24 @@ def cpu_flags() -> frozenset[str]:
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     flags = next((line for line in lines if line.startswith(("flags", "Features"))), ":")
     return frozenset(flags.split(":", 1)[1].split())
+
+
+def _without_bf16(operation):
+    """An operation of the interpreter that refuses bf16, which NumPy takes for whole numbers."""
+    if hasattr(operation, "__wrapped__"):
+        return operation
+
+    @wraps(operation)
+    def checked(builder, *operands):
+        for operand in operands:
+            if str(getattr(operand, "dtype", "")) in ("bf16", "bfloat16"):
+                raise UserError(
+                    "Triton's interpreter computes bf16 wrongly: write .to(tl.float32) after "
+                    "tl.load, and before tl.dot."
+                )
+        return operation(builder, *operands)
+
+    return checked
 
 
 def _named(name: str):

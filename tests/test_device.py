@@ -95,3 +95,53 @@ def test_can_compile_names_the_compiler(monkeypatch):
 def test_importing_it_does_not_import_torch():
     code = "import sys, minimodels.device, minimodels.files; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+LATE = """
+import sys
+if sys.argv[1] == "late":
+    import triton
+from minimodels.device import interpret_triton, triton_mode
+interpret_triton(), interpret_triton()
+import torch, triton, triton.language as tl
+@triton.jit
+def double(x_ptr, out_ptr, B: tl.constexpr, WIDE: tl.constexpr):
+    i = tl.arange(0, B)
+    x = tl.load(x_ptr + i)
+    if WIDE:
+        x = x.to(tl.float32)
+    tl.store(out_ptr + i, x + x)
+@triton.jit
+def square(x_ptr, out_ptr, B: tl.constexpr):
+    i = tl.arange(0, B)[:, None] * B + tl.arange(0, B)[None, :]
+    x = tl.load(x_ptr + i)
+    tl.store(out_ptr + i, tl.dot(x, x))
+x, out = torch.randn(256).bfloat16(), torch.empty(256)
+double[(1,)](x, out, 256, True)
+assert torch.equal(out, 2 * x.float()) and triton_mode() == "interpreter"
+for launch in (lambda: double[(1,)](x, out, 256, False), lambda: square[(1,)](x, out, 16)):
+    try:
+        launch()
+    except Exception as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(not device.has_triton(), reason="triton is not installed")
+def test_the_interpreter_is_asked_for_in_time_and_refuses_bf16(tmp_path):
+    path = tmp_path / "kernels.py"  # Triton reads a kernel's source from its file
+    path.write_text(LATE, encoding="utf-8")
+
+    def run(when):
+        done = subprocess.run([sys.executable, path, when], capture_output=True, text=True)
+        return done.stdout, done.stderr
+
+    said, _ = run("early")
+    assert said.count("computes bf16 wrongly: write .to(tl.float32)") == 2
+    assert "restart the notebook's kernel" in run("late")[1]
+
+
+def test_without_triton_the_interpreter_is_refused(monkeypatch):
+    monkeypatch.setattr(device, "has_triton", lambda: False)
+    with pytest.raises(UserError, match="Triton is not installed"):
+        device.interpret_triton()
