@@ -1,17 +1,20 @@
-"""The loss of a language model without its logits: linear and cross-entropy in chunks of rows.
+"""The loss of a language model without its logits: head and cross-entropy, some words at a time.
 
     z = hidden Wᵀ, capped;   lse = log Σ exp z;   loss = mean of lse − z[target] + c · lse²
 
-Logits of 8,192 tokens over 256,000 words are 4 GB in bf16, and as much again for their gradient.
-They are needed once. So a chunk of rows goes through the head, a kernel turns its logits into their
-own gradient in place,
+Logits of 8,192 tokens over 256,000 words are 4 GB in bf16, as much again for their gradient, and
+twice that in float32. Each is needed once. So the head runs on 4,096 words at a time. Forward keeps
+of them what the online softmax keeps (arXiv 1805.02867): the maximum and the sum so far, and the
+logit of the target. Backward computes the logits once more, a kernel turns them into their own
+gradient in place,
 
     dz = (softmax z · (1 + 2 c · lse) − 1[target]) / count,
 
-and two products make of it the gradients of hidden and W; then the chunk is forgotten. The chunk is
-chosen so that its logits take about as much as hidden itself (Liger-Kernel, arXiv 2410.10989). The
-z-loss c · lse² keeps lse near 0 (PaLM, 2204.02311); cap as in Gemma 2: z ← cap · tanh(z / cap).
-Shapes: hidden (N, D), weight (V, D), targets (N,) int64.
+and two products make of it these words' rows of dW, finished, and a part of dhidden. That is a
+quarter more arithmetic than with all logits in memory (Cut Cross-Entropy, arXiv 2411.09009). The
+other way, rows of hidden in chunks (Liger-Kernel, 2410.10989), computes nothing twice, but reads
+and writes all of dW for each chunk. The z-loss c · lse² keeps lse near 0 (PaLM, 2204.02311); cap as
+in Gemma 2: z ← cap · tanh(z / cap). Shapes: hidden (N, D), weight (V, D), targets (N,) int64.
 """
 
 import torch
@@ -19,7 +22,7 @@ from torch.nn import functional as F
 
 from minimodels import kernels
 from minimodels.errors import UserError
-from minimodels.kernels.checks import same_place, same_size
+from minimodels.kernels.checks import autocasted, same_place, same_size
 from minimodels.kernels.compile import Build
 
 try:
@@ -29,7 +32,7 @@ except ImportError:  # no Triton on this system: the reference serves
     triton = None
 
 IGNORE = -100  # targets that do not count, as in torch
-BLOCK = 4096  # logits at a time; a row of 256,000 takes 63 steps
+WORDS = 4096  # at a time: 63 steps for 256,000, and their logits take about as much as hidden
 
 
 def linear_cross_entropy_reference(hidden, weight, targets, z_loss=0.0, cap=None):
@@ -49,6 +52,7 @@ def linear_cross_entropy(hidden, weight, targets, z_loss: float = 0.0, cap: floa
     that do not fit, or a target that is no word.
     """
     same_place("linear_cross_entropy", hidden=hidden, weight=weight)
+    hidden, weight = autocasted(hidden, weight)
     same_size("linear_cross_entropy", hidden.shape[:1], targets=targets)
     same_size("linear_cross_entropy", (weight.shape[0], hidden.shape[1]), weight=weight)
     if not hidden.is_cuda:  # on a GPU the question would wait for it
@@ -63,51 +67,51 @@ def linear_cross_entropy(hidden, weight, targets, z_loss: float = 0.0, cap: floa
     return _LinearCrossEntropy.apply(hidden, weight, targets, z_loss, cap)
 
 
-def chunk_rows(N: int, D: int, V: int) -> int:
-    """Rows whose logits take about as many numbers as hidden (N, D): the next power of two."""
-    rows = -(-N // -(-V // D))  # N divided by V / D, both rounded up
-    return 1 << (rows - 1).bit_length()
-
-
 class _LinearCrossEntropy(torch.autograd.Function):
-    """Gradients are made in forward, where the logits are; backward only scales them."""
-
     @staticmethod
     def forward(ctx, hidden, weight, targets, z_loss: float, cap):
-        hidden, (N, D), V = hidden.contiguous(), hidden.shape, weight.shape[0]
-        wants_hidden, wants_weight = ctx.needs_input_grad[:2]
-        dhidden = torch.empty_like(hidden) if wants_hidden else None
-        dweight = (
-            torch.zeros(V, D, device=weight.device) if wants_weight else None
-        )  # float32: a sum
-        losses = torch.empty(N, device=hidden.device)
-        scale = 1.0 / (targets != IGNORE).sum().clamp(min=1).float()  # stays on the device
-        rows = chunk_rows(N, D, V)
-        for start in range(0, N, rows):
-            part = slice(start, start + rows)
-            logits = F.linear(hidden[part], weight)  # (rows, V): all there ever is of them
-            _loss_and_gradient(logits, targets[part].contiguous(), losses[part], scale, z_loss, cap)
-            if wants_hidden:
-                dhidden[part] = logits @ weight
-            if wants_weight:
-                dweight += logits.T @ hidden[part]
-        ctx.save_for_backward(dhidden, None if dweight is None else dweight.to(weight.dtype))
-        return losses.sum() * scale
+        hidden, weight, targets = hidden.contiguous(), weight.contiguous(), targets.contiguous()
+        top = torch.full(targets.shape, -torch.inf, device=hidden.device)  # (N,)
+        total, chosen = torch.zeros_like(top), torch.zeros_like(top)
+        for first, words in _parts(weight):
+            logits = F.linear(hidden, words)  # (N, WORDS): all there ever is of them
+            _launch(statistics_kernel, logits, targets, top, total, chosen, first, cap=cap)
+        lse = top + total.log()
+        counts = targets != IGNORE
+        ctx.save_for_backward(hidden, weight, targets, lse)
+        ctx.z_loss, ctx.cap = z_loss, cap
+        losses = (lse - chosen + z_loss * lse.square()).masked_fill(~counts, 0.0)
+        return losses.sum() / counts.sum().clamp(min=1)
 
     @staticmethod
     def backward(ctx, dloss):
-        dhidden, dweight = ctx.saved_tensors
-        scaled = [None if d is None else d * dloss.to(d.dtype) for d in (dhidden, dweight)]
-        return *scaled, None, None, None
+        hidden, weight, targets, lse = ctx.saved_tensors
+        wants_hidden, wants_weight = ctx.needs_input_grad[:2]
+        dhidden = torch.zeros_like(hidden, dtype=torch.float32) if wants_hidden else None
+        dweight = torch.empty_like(weight) if wants_weight else None
+        scale = dloss / (targets != IGNORE).sum().clamp(min=1)  # stays on the device
+        for first, words in _parts(weight):
+            logits = F.linear(hidden, words)
+            _launch(gradient_kernel, logits, targets, lse, scale, first, ctx.z_loss, cap=ctx.cap)
+            if wants_hidden:
+                dhidden += logits @ words
+            if wants_weight:
+                torch.mm(logits.T, hidden, out=dweight[first : first + len(words)])
+        return None if dhidden is None else dhidden.to(hidden.dtype), dweight, None, None, None
 
 
-def _loss_and_gradient(logits, targets, losses, scale, z_loss: float, cap) -> None:
-    """Fill `losses` and turn `logits` (rows, V) into their gradient, in place."""
-    rows, V = logits.shape
+def _parts(weight):
+    """(number of the first word, rows of the next WORDS words), one after the other."""
+    return zip(range(0, len(weight), WORDS), weight.split(WORDS), strict=True)
+
+
+def _launch(kernel, logits, *rest, cap) -> None:
+    """One program a row of logits (N, WORDS or, at the end, fewer)."""
+    rows, width = logits.shape
     with torch.cuda.device_of(logits):  # does nothing on a CPU
-        cross_entropy_kernel[(rows,)](
-            logits, targets, losses, scale, V, z_loss, cap or 1.0, CAP=cap is not None,
-            IGNORE=IGNORE, BLOCK=min(BLOCK, triton.next_power_of_2(V)), num_warps=8,
+        kernel[(rows,)](
+            logits, *rest, width, cap or 1.0, CAP=cap is not None,
+            BLOCK=min(WORDS, triton.next_power_of_2(width)), num_warps=8,
         )  # fmt: skip
 
 
@@ -124,42 +128,50 @@ if triton is not None:
         return x, slope
 
     @triton.jit
-    def cross_entropy_kernel(logits_ptr, targets_ptr, losses_ptr, scale_ptr, V, z_loss, cap,
-                             CAP: tl.constexpr, IGNORE: tl.constexpr,
-                             BLOCK: tl.constexpr):  # fmt: skip
+    def statistics_kernel(logits_ptr, targets_ptr, top_ptr, total_ptr, chosen_ptr, first, width,
+                          cap, CAP: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
+        """One row's maximum, sum of exp(z − maximum) and target, with these words added."""
         row = tl.program_id(0).to(tl.int64)
-        target = tl.load(targets_ptr + row)
         column = tl.arange(0, BLOCK)
-        top = -float("inf")
-        total = 0.0
-        for start in range(0, V, BLOCK):  # once over the row: maximum and sum, mended as it goes
-            inside = start + column < V
-            x = tl.load(logits_ptr + row * V + start + column, mask=inside, other=0.0)
-            z, _ = capped(x.to(tl.float32), cap, CAP)
-            z = tl.where(inside, z, -float("inf"))
-            higher = tl.maximum(top, tl.max(z, axis=0))
-            total = total * tl.exp(top - higher) + tl.sum(tl.exp(z - higher), axis=0)
-            top = higher
-        lse = top + tl.log(total)
-        counts = target != IGNORE
-        place = tl.where(counts, target, 0)
-        chosen, _ = capped(tl.load(logits_ptr + row * V + place + tl.arange(0, 1)).to(tl.float32),
-                           cap, CAP)  # fmt: skip
-        loss = lse - tl.sum(chosen, axis=0) + z_loss * lse * lse
-        tl.store(losses_ptr + row, tl.where(counts, loss, 0.0))
-        scale = tl.where(counts, tl.load(scale_ptr), 0.0)
-        for start in range(0, V, BLOCK):  # and once more: each logit becomes its gradient
-            inside = start + column < V
-            x = tl.load(logits_ptr + row * V + start + column, mask=inside, other=0.0)
-            z, slope = capped(x.to(tl.float32), cap, CAP)
-            dz = tl.exp(z - lse) * (1.0 + 2.0 * z_loss * lse)
-            dz -= tl.where(start + column == place, 1.0, 0.0)
-            tl.store(logits_ptr + row * V + start + column, dz * slope * scale, mask=inside)
+        inside = column < width
+        x = tl.load(logits_ptr + row * width + column, mask=inside, other=0.0)
+        z, _ = capped(x.to(tl.float32), cap, CAP)
+        z = tl.where(inside, z, -float("inf"))
+        top = tl.load(top_ptr + row)
+        higher = tl.maximum(top, tl.max(z, axis=0))
+        base = tl.where(higher == -float("inf"), 0.0, higher)  # not −∞ − −∞
+        total = tl.load(total_ptr + row) * tl.exp(top - base) + tl.sum(tl.exp(z - base), axis=0)
+        hit = first + column == tl.load(targets_ptr + row)
+        chosen = tl.load(chosen_ptr + row) + tl.sum(tl.where(hit & inside, z, 0.0), axis=0)
+        tl.store(top_ptr + row, higher)
+        tl.store(total_ptr + row, total)
+        tl.store(chosen_ptr + row, chosen)
+
+    @triton.jit
+    def gradient_kernel(logits_ptr, targets_ptr, lse_ptr, scale_ptr, first, z_loss, width, cap,
+                        CAP: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
+        """Each logit of one row becomes its gradient."""
+        row = tl.program_id(0).to(tl.int64)
+        column = tl.arange(0, BLOCK)
+        inside = column < width
+        x = tl.load(logits_ptr + row * width + column, mask=inside, other=0.0)
+        z, slope = capped(x.to(tl.float32), cap, CAP)
+        target, lse = tl.load(targets_ptr + row), tl.load(lse_ptr + row)
+        dz = tl.exp(z - lse) * (1.0 + 2.0 * z_loss * lse)
+        dz -= tl.where(first + column == target, 1.0, 0.0)
+        scale = tl.where(target < 0, 0.0, tl.load(scale_ptr))  # a row that does not count
+        tl.store(logits_ptr + row * width + column, dz * slope * scale, mask=inside)
 
 
 def builds() -> list[Build]:
-    """A row of a 256,000-word vocabulary, in steps of 4,096."""
-    signature = dict(logits_ptr="*bf16", targets_ptr="*i64", losses_ptr="*fp32", scale_ptr="*fp32",
-                     V="i32", z_loss="fp32", cap="fp32")  # fmt: skip
-    constants = {"CAP": True, "IGNORE": IGNORE, "BLOCK": BLOCK}
-    return [Build("cross_entropy", cross_entropy_kernel, signature, constants, num_warps=8)]
+    """4,096 of many words, capped as Gemma 2's."""
+    common = dict(logits_ptr="*bf16", targets_ptr="*i64")
+    numbers = dict(first="i32", width="i32", cap="fp32")
+    sums = dict.fromkeys(("top_ptr", "total_ptr", "chosen_ptr"), "*fp32")
+    back = dict(lse_ptr="*fp32", scale_ptr="*fp32", z_loss="fp32")
+    return [
+        Build(name, kernel, common | more | numbers, {"CAP": True, "BLOCK": WORDS}, num_warps=8,
+              aligned=("width",))
+        for name, kernel, more in (("cross_entropy", statistics_kernel, sums),
+                                   ("cross_entropy backward", gradient_kernel, back))
+    ]  # fmt: skip
