@@ -294,6 +294,22 @@ def experiment(
             print(f"{name:24} {row.about}")
 
 
+bench = typer.Typer(help="Measure ours beside the peers', on this machine.", no_args_is_help=True,
+                    **example("bench kernels rms_norm glu"))  # fmt: skip
+app.add_typer(bench, name="bench")
+
+
+@bench.command("kernels", **example("bench kernels rms_norm glu"))
+def bench_kernels(
+    names: Annotated[list[str] | None, typer.Argument(help="kernel files; all if none")] = None,
+    as_json: Json = False,
+) -> None:
+    """Time our Triton kernels beside torch's and Liger's on a GPU, and say which goals are met."""
+    from minimodels.bench import kernels
+
+    raise typer.Exit(kernels.main(names or [], as_json))
+
+
 @app.command(**example("cluster --json"))
 def cluster(as_json: Json = False) -> None:
     """Survey this machine: cores, memory, bandwidth, and peak of its matrix units."""

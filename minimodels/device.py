@@ -75,14 +75,16 @@ def interpret_triton() -> None:
     """
     if not has_triton():
         raise UserError("Triton is not installed (it is for Linux only): kernels cannot run here.")
-    if "triton" in sys.modules and not interprets_triton():
+    if _triton_compiles():
         raise UserError(
             "Triton was imported before interpret_triton() was called, and has decided to compile: "
             "restart the notebook's kernel and run its cells from the first."
         )
     os.environ["TRITON_INTERPRET"], os.environ["MINIMODELS_DEVICE"] = "1", "cpu"
+    from triton import knobs
     from triton.runtime.interpreter import InterpreterBuilder
 
+    knobs.compilation.front_end_debugging = True  # an error in a kernel is raised as it is
     for name in ("binary_op", "unary_op", "create_dot"):
         setattr(InterpreterBuilder, name, _without_bf16(getattr(InterpreterBuilder, name)))
 
@@ -121,6 +123,12 @@ def cpu_flags() -> frozenset[str]:
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     flags = next((line for line in lines if line.startswith(("flags", "Features"))), ":")
     return frozenset(flags.split(":", 1)[1].split())
+
+
+def _triton_compiles() -> bool:
+    """Whether Triton is loaded, with functions of its own that only a GPU can run."""
+    language = sys.modules.get("triton.language")
+    return language is not None and type(language.cdiv).__name__ == "JITFunction"
 
 
 def _without_bf16(operation):

@@ -5,6 +5,8 @@ windows (2004.05150), soft-capped scores (Gemma 2, 2408.00118), QK-norm (2010.04
 Shapes: q (B, H, T, d), k and v (B, K, S, d), where S counts the past and the present: S ≥ T.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -12,7 +14,8 @@ from torch.nn import functional as F
 from minimodels import kernels
 from minimodels.architecture.norms import RMSNorm
 from minimodels.architecture.rope import rotate
-from minimodels.kernels.flash_attention import flash_attention
+from minimodels.kernels.decode_attention import decode_attention
+from minimodels.kernels.flash_attention import LARGEST_HEAD, flash_attention
 
 
 def attention_by_hand(q, k, v, mask=None, scale=None, softcap=None):
@@ -29,15 +32,18 @@ def attention_by_hand(q, k, v, mask=None, scale=None, softcap=None):
 
 
 def attend(q, k, v, mask=None, scale=None, softcap=None):
-    """The same by PyTorch's fused kernels. mask: see `visible`; returns (B, H, T, d).
+    """The same by PyTorch's fused kernels, or by ours. mask: see `visible`, or Seen; (B, H, T, d).
 
-    scale: in place of 1 / sqrt(d). softcap: bounds the scores; no fused kernel does that.
+    scale: in place of 1 / sqrt(d). softcap: bounds the scores; PyTorch has no fused kernel for it.
     """
-    if mask is None and kernels.on(q):
-        return flash_attention(q, k, v, softcap=softcap, scale=scale)[0]
+    if kernels.on(q) and suits_kernels(q, k, v, mask):
+        return by_kernels(q, k, v, mask, scale, softcap)
+    if isinstance(mask, Seen):
+        mask = mask.drawn(q.device)
     if softcap is not None:
         return attention_by_hand(q, k, v, mask, scale, softcap)
-    causal = mask is None and q.shape[2] > 1  # a single query sees everything
+    # a single query sees everything; a branch, because a compiled length is no number to compare
+    causal = True if mask is None and q.shape[2] > 1 else False
     grouped = q.shape[1] != k.shape[1]
     return F.scaled_dot_product_attention(
         q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=grouped
@@ -66,6 +72,40 @@ def visible(past: int, present: int, real=None, device=None, window=None, togeth
     if real is not None:
         seen = seen & real[:, None, :] | itself  # padding sees itself: no softmax over nothing
     return seen[:, None]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What kernels need in the place of a mask of T · S truths: what `visible` draws it from.
+
+    segments: int32 (B, S), 0 at real tokens and −1, which nobody sees, at padding; or None.
+    """
+
+    past: int
+    present: int
+    segments: torch.Tensor | None = None
+    window: int | None = None
+
+    def drawn(self, device):
+        real = None if self.segments is None else self.segments == 0
+        return visible(self.past, self.present, real, device, self.window)
+
+
+def suits_kernels(q, k, v, mask) -> bool:
+    """Whether they can: no drawn mask, values as wide as keys, and heads that fit a program."""
+    told = mask is None or isinstance(mask, Seen)
+    return told and k.shape == v.shape and q.shape[3] <= LARGEST_HEAD
+
+
+def by_kernels(q, k, v, seen=None, scale=None, softcap=None):
+    """`attend` with scores that never reach memory; padding that asks gets 0.
+
+    A single query that needs no gradient reads its keys in parts, side by side.
+    """
+    window, segments = (None, None) if seen is None else (seen.window, seen.segments)
+    if q.shape[2] == 1 and not torch.is_grad_enabled():
+        return decode_attention(q, k, v, window, softcap, scale, segments)
+    return flash_attention(q, k, v, True, window, softcap, segments, scale)[0]
 
 
 class Attention(nn.Module):

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from minimodels.architecture.attention import Attention, visible
+from minimodels import kernels
+from minimodels.architecture.attention import Attention, Seen, visible
 from minimodels.architecture.configs import SLIDING
 from minimodels.architecture.rope import rotation
 from minimodels.errors import UserError
@@ -113,6 +114,16 @@ class Decoder(nn.Module):
             return F.linear(hidden, self.embed_tokens.weight)
         return self.lm_head(hidden)
 
+    @property
+    def head(self):
+        """The matrix (V, D) that `logits` multiplies by; None where an adapter stands in its place.
+
+        What it makes may still be capped: see config.logit_softcap.
+        """
+        if self.config.tie_embeddings:
+            return self.embed_tokens.weight
+        return self.lm_head.weight if type(self.lm_head) is nn.Linear else None
+
     def positions(self, past: int, T: int, mask=None):
         """Positions of the present tokens, (1, T) or, counting real tokens only, (B, T)."""
         if mask is None:
@@ -129,10 +140,15 @@ class Decoder(nn.Module):
         return rotation(positions, self.config.rotary_dim, theta, dtype, scaling)
 
     def seen(self, kind: str, past: int, T: int, mask=None, together=None):
-        """The mask of layers of this kind; sliding ones hold the last W − 1 tokens of the past."""
+        """The mask of layers of this kind, or Seen where kernels draw none.
+
+        Sliding layers hold the last W − 1 tokens of the past.
+        """
         window = self.config.sliding_window if kind == SLIDING else None
         kept = past if window is None else min(past, window - 1)
         real = None if mask is None else mask[:, past - kept :]
+        if together is None and kernels.on(self.embed_tokens.weight):
+            return Seen(kept, T, None if real is None else real.int() - 1, window)
         return visible(kept, T, real, self.device, window, together)
 
     @property

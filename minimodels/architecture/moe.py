@@ -11,7 +11,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from minimodels import kernels
 from minimodels.architecture.routing import Route
+from minimodels.kernels.grouped_matmul import grouped_matmul
 
 
 def squared_relu(x):
@@ -34,8 +36,8 @@ class Experts(nn.Module):
 
     def network(self, x, expert=slice(None)):
         """One expert's answers to x (n, D), or those of all E at once to x (E, C, D)."""
-        inner = self.activation(x @ self.up_proj[expert].mT)  # (…, F)
-        return inner @ self.down_proj[expert].mT
+        inner = self.activation(times(x, self.up_proj, expert))  # (…, F)
+        return times(inner, self.down_proj, expert)
 
 
 class GatedExperts(nn.Module):
@@ -57,8 +59,18 @@ class GatedExperts(nn.Module):
 
     def network(self, x, expert=slice(None)):
         """One expert's answers to x (n, D), or those of all E at once to x (E, C, D)."""
-        gate, up = (x @ self.gate_up_proj[expert].mT).chunk(2, dim=-1)  # (…, F) each
-        return (self.activation(gate) * up) @ self.down_proj[expert].mT
+        gate, up = times(x, self.gate_up_proj, expert).chunk(2, dim=-1)  # (…, F) each
+        return times(self.activation(gate) * up, self.down_proj, expert)
+
+
+def times(x, weight, expert):
+    """x times the transposed matrix of one expert of `weight` (E, …), or of all E (a slice).
+
+    expert may also be a tensor of counts (E,): x then has so many rows for each expert in turn.
+    """
+    if isinstance(expert, torch.Tensor):
+        return grouped_matmul(x, weight, expert)
+    return x @ weight[expert].mT
 
 
 def by_hand(x, route: Route, experts):
@@ -76,6 +88,8 @@ def dropless(x, route: Route, experts):
 
     x (N, D) -> (N, D). No token is dropped and no row is padded, so the slices differ in length.
     """
+    if kernels.on(x):
+        return grouped(x, route, experts)
     k = route.experts.shape[1]
     order = route.experts.flatten().argsort(stable=True)  # (N·k,), pair n·k + choice
     counts = route.experts.flatten().bincount(minlength=experts.num_experts).tolist()
@@ -84,6 +98,16 @@ def dropless(x, route: Route, experts):
     answers = torch.empty_like(torch.cat(run)).index_copy(0, order, torch.cat(run))
     weighed = answers.unflatten(0, (-1, k)) * route.weights[..., None]  # (N, k, D)
     return weighed.sum(1).type_as(x)
+
+
+def grouped(x, route: Route, experts):
+    """`dropless` with one launch a matrix: how long the slices are, nobody waits to hear."""
+    E, k = experts.num_experts, route.experts.shape[1]
+    order = route.experts.flatten().argsort(stable=True)  # (N·k,)
+    counts = (route.experts.flatten()[:, None] == torch.arange(E, device=x.device)).sum(0)  # (E,)
+    answers = experts.network(x[order // k], counts)
+    answers = torch.empty_like(answers).index_copy(0, order, answers)
+    return (answers.unflatten(0, (-1, k)) * route.weights[..., None]).sum(1).type_as(x)
 
 
 def queue(route: Route):

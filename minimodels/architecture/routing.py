@@ -13,7 +13,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from minimodels import kernels
 from minimodels.errors import UserError
+from minimodels.kernels.routing import top_k_routing
 
 
 class Route(NamedTuple):
@@ -40,6 +42,8 @@ class SoftmaxRouter(nn.Module):
 
     def forward(self, x) -> Route:
         logits = F.linear(x, self.weight).float()
+        if self.renormalize and kernels.on(logits):
+            return Route(logits, *top_k_routing(logits, self.top_k))
         weights, experts = logits.softmax(-1).topk(self.top_k, dim=-1)
         if self.renormalize:
             weights = weights / weights.sum(-1, keepdim=True)

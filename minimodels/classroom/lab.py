@@ -80,6 +80,13 @@ class Lab:
     survivors: Mapping[str, str] = field(default_factory=dict)  # see mutation.py: name -> reason
     path: Path = field(default=Path(), compare=False)
 
+    @property
+    def triton(self) -> bool:
+        """Whether its cells run Triton's kernels in the interpreter."""
+        cells = self.master["cells"]
+        return any(cell["cell_type"] == "code" and "interpret_triton()" in source(cell)
+                   for cell in cells)  # fmt: skip
+
     def points(self) -> dict[str, float]:
         """The points of each task that checks decide, from the master's grade cells, in order.
 

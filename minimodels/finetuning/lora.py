@@ -13,11 +13,13 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
+from minimodels import kernels
 from minimodels.architecture.adapter import PREFIX, SETTINGS, TENSORS, read_settings
 from minimodels.architecture.hf.layout import our_name, their_name
 from minimodels.architecture.weights import open_tensors
 from minimodels.errors import UserError
 from minimodels.files import atomic_folder, write_json
+from minimodels.kernels.lora import lora
 
 
 class LoraLinear(nn.Module):
@@ -32,9 +34,18 @@ class LoraLinear(nn.Module):
         nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))  # as PEFT does
 
     def forward(self, x):
+        if self.suits_kernel(x):
+            return lora(x, self.base.weight, self.lora_A, self.lora_B, self.scale)
         y = self.base(x)
         low = F.linear(x.to(self.lora_A.dtype), self.lora_A)  # (…, rank)
         return (y + F.linear(low, self.lora_B) * self.scale).to(y.dtype)
+
+    def suits_kernel(self, x) -> bool:
+        """Whether the kernel rounds as the two paths do: all in one dtype, or in autocast's."""
+        if type(self.base) is not nn.Linear or self.base.bias is not None or not kernels.on(x):
+            return False
+        same = x.dtype == self.base.weight.dtype == self.lora_A.dtype
+        return same or torch.is_autocast_enabled(x.device.type)
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:

@@ -14,4 +14,4 @@ def on(x) -> bool:
     """Whether kernels run on this tensor: a 16- or 32-bit float on a GPU, or in the interpreter."""
     if not INSTALLED or x.dtype.itemsize > 4 or not x.dtype.is_floating_point:
         return False
-    return INTERPRETED or x.is_cuda
+    return x.is_cuda or (INTERPRETED and x.is_cpu)  # not on the meta device: there is no data

@@ -10,6 +10,7 @@ passes in plain torch. States are float32; parameters may be bf16. Shapes: all t
 import torch
 
 from minimodels import kernels
+from minimodels.errors import UserError
 from minimodels.kernels.checks import same_place, same_size
 from minimodels.kernels.compile import Build
 
@@ -40,7 +41,10 @@ def adamw(p, g, m, v, step: int, lr, betas=(0.9, 0.95), eps=1e-8, weight_decay=0
     step counts from 1. Raises UserError for tensors of other shapes or places.
     """
     same_place("adamw", p=p, g=g, m=m, v=v)
+    same_place("adamw", (torch.float32,), m=m, v=v)
     same_size("adamw", p.shape, g=g, m=m, v=v)
+    if step < 1:
+        raise UserError(f"adamw: step = {step}, but the first step is 1: count from there.")
     whole = all(t.is_contiguous() for t in (p, m, v))  # what is written must be the tensor itself
     if not kernels.on(p) or p.numel() == 0 or not whole:
         return adamw_reference(p, g, m, v, step, lr, betas, eps, weight_decay)
@@ -50,6 +54,7 @@ def adamw(p, g, m, v, step: int, lr, betas=(0.9, 0.95), eps=1e-8, weight_decay=0
             p, g.contiguous(), m, v, p.numel(), lr, b1, b2, eps, weight_decay, 1 - b1**step,
             1 - b2**step, BLOCK=BLOCK,
         )  # fmt: skip
+    torch.autograd.graph.increment_version(p)  # autograd sees what torch's own steps would tell it
 
 
 if triton is not None:
@@ -75,4 +80,4 @@ def builds() -> list[Build]:
     """bf16 parameters and gradients, float32 states."""
     signature = dict(p_ptr="*bf16", g_ptr="*bf16", m_ptr="*fp32", v_ptr="*fp32", count="i32")
     signature |= dict.fromkeys("lr b1 b2 eps decay bias1 bias2".split(), "fp32")
-    return [Build("adamw", adamw_kernel, signature, {"BLOCK": BLOCK})]
+    return [Build("adamw", adamw_kernel, signature, {"BLOCK": BLOCK}, aligned=("count",))]

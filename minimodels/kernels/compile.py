@@ -21,6 +21,7 @@ from minimodels.errors import UserError
 
 TARGETS = {  # name -> backend, architecture, threads of a warp
     "sm_80": ("cuda", 80, 32),  # A100
+    "sm_86": ("cuda", 86, 32),  # A10, RTX 3090: two thirds of an A100's shared memory
     "sm_90": ("cuda", 90, 32),  # H100, H200
     "sm_100": ("cuda", 100, 32),  # B200
     "gfx942": ("hip", "gfx942", 64),  # MI300X
@@ -35,7 +36,8 @@ class Build:
 
     signature: argument -> "*bf16", "i32", "fp32", a tuple of them, …; constants: the constexpr
     arguments; `aligned` names integers that are multiples of 16 when launched (strides), `targets`
-    those the constants are meant for. `spills` bytes a thread may lie in slow memory, with a reason
+    those the constants are meant for; num_stages None leaves the number to Triton, as a launch that
+    does not name it. `spills` bytes a thread may lie in slow memory, with a reason
     where it is set. `refused` maps a target that lacks what the kernel needs to the sentence that
     says so.
     """
@@ -45,7 +47,7 @@ class Build:
     signature: dict[str, str]
     constants: dict[str, Any]
     num_warps: int = 4
-    num_stages: int = 2
+    num_stages: int | None = None
     aligned: tuple[str, ...] = ()
     targets: tuple[str, ...] = CHECKED
     spills: int = 16  # four registers are no harm
@@ -68,7 +70,8 @@ def compile_build(build: Build, target: str):
     """
     if target in build.refused:
         raise UserError(f"{build.name} for {target}: {build.refused[target]}")
-    options = {"num_warps": build.num_warps, "num_stages": build.num_stages}
+    options = {"num_warps": build.num_warps}
+    options |= {} if build.num_stages is None else {"num_stages": build.num_stages}
     return _compile(build.kernel, build.signature, build.constants, target, options, build.aligned)
 
 

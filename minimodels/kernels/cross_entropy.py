@@ -18,16 +18,27 @@ in Gemma 2: z ← cap · tanh(z / cap). Shapes: hidden (N, D), weight (V, D), ta
 """
 
 import torch
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from minimodels import kernels
 from minimodels.errors import UserError
-from minimodels.kernels.checks import autocasted, same_place, same_size
+from minimodels.kernels.checks import (
+    INTEGERS,
+    autocast,
+    dimensions,
+    one_device,
+    one_dtype,
+    same_place,
+    same_size,
+)
 from minimodels.kernels.compile import Build
 
 try:
     import triton
     import triton.language as tl
+
+    from minimodels.kernels.pieces import tanh
 except ImportError:  # no Triton on this system: the reference serves
     triton = None
 
@@ -52,7 +63,11 @@ def linear_cross_entropy(hidden, weight, targets, z_loss: float = 0.0, cap: floa
     that do not fit, or a target that is no word.
     """
     same_place("linear_cross_entropy", hidden=hidden, weight=weight)
-    hidden, weight = autocasted(hidden, weight)
+    hidden, weight = autocast(hidden, weight)
+    same_place("linear_cross_entropy", INTEGERS, targets=targets)
+    one_device("linear_cross_entropy", hidden=hidden, targets=targets)
+    one_dtype("linear_cross_entropy", hidden=hidden, weight=weight)
+    dimensions("linear_cross_entropy", "(N, D)", hidden=hidden)
     same_size("linear_cross_entropy", hidden.shape[:1], targets=targets)
     same_size("linear_cross_entropy", (weight.shape[0], hidden.shape[1]), weight=weight)
     if not hidden.is_cuda:  # on a GPU the question would wait for it
@@ -71,7 +86,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden, weight, targets, z_loss: float, cap):
         hidden, weight, targets = hidden.contiguous(), weight.contiguous(), targets.contiguous()
-        top = torch.full(targets.shape, -torch.inf, device=hidden.device)  # (N,)
+        top = torch.full(targets.shape, -torch.inf, device=hidden.device, dtype=torch.float32)
         total, chosen = torch.zeros_like(top), torch.zeros_like(top)
         for first, words in _parts(weight):
             logits = F.linear(hidden, words)  # (N, WORDS): all there ever is of them
@@ -84,6 +99,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return losses.sum() / counts.sum().clamp(min=1)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, dloss):
         hidden, weight, targets, lse = ctx.saved_tensors
         wants_hidden, wants_weight = ctx.needs_input_grad[:2]
@@ -110,7 +126,7 @@ def _launch(kernel, logits, *rest, cap) -> None:
     rows, width = logits.shape
     with torch.cuda.device_of(logits):  # does nothing on a CPU
         kernel[(rows,)](
-            logits, *rest, width, cap or 1.0, CAP=cap is not None,
+            logits, *rest, width, float(cap or 1), CAP=cap is not None,
             BLOCK=min(WORDS, triton.next_power_of_2(width)), num_warps=8,
         )  # fmt: skip
 
@@ -122,7 +138,7 @@ if triton is not None:
         """cap · tanh(x / cap) and its slope, or x and 1."""
         slope = tl.full(x.shape, 1.0, tl.float32)
         if CAP:
-            t = 2.0 * tl.sigmoid(2.0 * x / cap) - 1.0
+            t = tanh(x / cap)
             x = cap * t
             slope = 1.0 - t * t
         return x, slope

@@ -12,7 +12,8 @@ of what it divided by. The second kernel merges them,
 which is exact: the same identity as the online softmax of flash_attention.py (arXiv 2307.08691).
 The method is of "Flash-Decoding for long-context inference" (Dao, Haziza, Massa, Sizov, 2023).
 
-Shapes: q (B, H, 1, d), k and v (B, K, S, d), parts (B, H, P, d) in float32 and (B, H, P).
+Shapes: q (B, H, 1, d), k and v (B, K, S, d), segments (B, S); parts (B, H, P, d) in float32 and
+(B, H, P).
 """
 
 import torch
@@ -20,15 +21,20 @@ import torch
 from minimodels import kernels
 from minimodels.errors import UserError
 from minimodels.kernels.attention_tiles import block_d
-from minimodels.kernels.checks import same_place
+from minimodels.kernels.checks import autocast, one_dtype, same_place
 from minimodels.kernels.compile import Build
-from minimodels.kernels.flash_attention import LOG2E, check_heads, flash_attention_reference
+from minimodels.kernels.flash_attention import (
+    LOG2E,
+    check_heads,
+    check_segments,
+    flash_attention_reference,
+)
 
 try:
     import triton
     import triton.language as tl
 
-    from minimodels.kernels.flash_attention import head, product, rows_of, tanh
+    from minimodels.kernels.pieces import head, product, rows_of, tanh
 except ImportError:  # no Triton on this system: the reference serves
     triton = None
 
@@ -36,30 +42,35 @@ MOST_PARTS = 128  # the second kernel holds them all at once
 SMALLEST_PART = 256  # keys: less is not worth a program
 
 
-def decode_attention_reference(q, k, v, window=None, softcap=None, scale=None):
+def decode_attention_reference(q, k, v, window=None, softcap=None, scale=None, segments=None):
     """Plain steps in float32: the last of S positions looks back."""
-    return flash_attention_reference(q, k, v, True, window, softcap, None, scale)[0]
+    return flash_attention_reference(q, k, v, True, window, softcap, segments, scale)[0]
 
 
-def decode_attention(q, k, v, window=None, softcap=None, scale=None):
+def decode_attention(q, k, v, window=None, softcap=None, scale=None, segments=None):
     """(B, H, 1, d) by the kernels, where this machine has a way to run them. Has no gradient.
 
-    window: only the last `window` keys are read. scale: in place of 1 / √d. Raises UserError for
-    more than one query, for tensors that do not fit and where a gradient is wanted.
+    window: only the last `window` keys are read. scale: in place of 1 / √d. segments (B, S): only
+    keys with the id of the last one count, as in `flash_attention`. Raises UserError for more than
+    one query, for tensors that do not fit and where a gradient is wanted.
     """
+    q, k, v = autocast(q, k, v)
     check("decode_attention", q, k, v, window, softcap, scale)
     check_heads("decode_attention", q, k, v)
+    check_segments("decode_attention", q, k, segments)
     if not kernels.on(q) or q.numel() == 0 or k.numel() == 0:
-        return decode_attention_reference(q, k, v, window, softcap, scale)
+        return decode_attention_reference(q, k, v, window, softcap, scale, segments)
     k, v = (x if x.stride(3) == 1 else x.contiguous() for x in (k, v))
     told = settings(q, k.shape[1], window, softcap, scale)
     B, K, S, _ = k.shape
     parts = parts_for(B * K, S if window is None else min(window, S), q.device)
     outs, lses = room(q, parts)
+    ids = q if segments is None else segments.to(torch.int32).contiguous()
     with torch.cuda.device_of(q):  # does nothing on a CPU
         decode_attention_kernel[(B * K, parts)](
-            q.contiguous(), k, v, outs, lses, k.stride()[:3], v.stride()[:3], S=S, **told
-        )
+            q.contiguous(), k, v, ids, outs, lses, k.stride()[:3], v.stride()[:3], S=S,
+            SEGMENTED=segments is not None, **told,
+        )  # fmt: skip
     return merge(outs, lses, q)
 
 
@@ -67,8 +78,7 @@ def check(name: str, q, k, v, window, softcap, scale) -> None:
     same_place(name, q=q, k=k, v=v)
     if q.dim() != 4 or q.shape[2] != 1:
         raise UserError(f"{name}: q has shape {tuple(q.shape)}, not (B, H, 1, d): give one query.")
-    if not q.dtype == k.dtype == v.dtype:
-        raise UserError(f"{name}: q is {q.dtype}, k {k.dtype}, v {v.dtype}: give one dtype.")
+    one_dtype(name, q=q, k=k, v=v)
     for word, number in (("window", window), ("softcap", softcap), ("scale", scale)):
         if number is not None and number <= 0:
             raise UserError(f"{name}: {word}={number} must be positive or None.")
@@ -90,11 +100,15 @@ def settings(q, num_kv_heads: int, window, softcap, scale) -> dict:
 
 
 def tile(BLOCK_D: int, size: int, group: int) -> dict:
-    """16 KiB of keys a step, two steps ahead: enough bytes on their way for each program."""
-    keys = max(16, min(128, 16384 // (BLOCK_D * size)))
+    """16 KiB of keys a step, two steps ahead: enough bytes on their way for each program.
+
+    float32 has no tensor cores: its products take registers, so that steps are smaller there.
+    """
+    step, stages = (8192, 2) if size == 4 else (16384, 3)
+    keys = max(16, min(128, step // (BLOCK_D * size)))
     rows = max(16, triton.next_power_of_2(group))  # tl.dot takes 16 rows at least
     warps = 4 if rows < 64 else 8
-    return dict(ROWS=rows, BLOCK_D=BLOCK_D, BLOCK_N=keys, num_warps=warps, num_stages=3)
+    return dict(ROWS=rows, BLOCK_D=BLOCK_D, BLOCK_N=keys, num_warps=warps, num_stages=stages)
 
 
 def parts_for(planes: int, keys: int, device) -> int:
@@ -152,10 +166,11 @@ if triton is not None:
                  mask=inside[:, None] & (column < D))  # fmt: skip
 
     @triton.jit
-    def decode_attention_kernel(q_ptr, k_ptr, v_ptr, outs_ptr, lses_ptr, k_strides, v_strides, S,
-                                K, window, bend, factor, D: tl.constexpr, GROUP: tl.constexpr,
-                                CAPPED: tl.constexpr, WIDE: tl.constexpr, ROWS: tl.constexpr,
-                                BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr):  # fmt: skip
+    def decode_attention_kernel(q_ptr, k_ptr, v_ptr, segments_ptr, outs_ptr, lses_ptr, k_strides,
+                                v_strides, S, K, window, bend, factor, SEGMENTED: tl.constexpr,
+                                D: tl.constexpr, GROUP: tl.constexpr, CAPPED: tl.constexpr,
+                                WIDE: tl.constexpr, ROWS: tl.constexpr, BLOCK_D: tl.constexpr,
+                                BLOCK_N: tl.constexpr):  # fmt: skip
         plane, part = tl.program_id(0), tl.program_id(1)
         k_head = head(k_ptr, plane // K, plane % K, k_strides)
         v_head = head(v_ptr, plane // K, plane % K, v_strides)
@@ -164,13 +179,18 @@ if triton is not None:
         share = tl.cdiv(tl.cdiv(S - begin, tl.num_programs(1)), BLOCK_N) * BLOCK_N
         start = begin + part * share
         stop = tl.minimum(start + share, S)
+        ids_ptr = segments_ptr + tl.cast(plane // K, tl.int64) * S
         m = tl.full((ROWS,), float("-inf"), tl.float32)
         total = tl.zeros((ROWS,), tl.float32)
         acc = tl.zeros((ROWS, BLOCK_D), tl.float32)
         for key in range(start, stop, BLOCK_N):
             k = rows_of(k_head, k_strides[2], key, S, D, BLOCK_N, BLOCK_D)
             v = rows_of(v_head, v_strides[2], key, S, D, BLOCK_N, BLOCK_D)
-            real = key + tl.arange(0, BLOCK_N) < S
+            column = key + tl.arange(0, BLOCK_N)
+            real = column < S
+            if SEGMENTED:
+                id_column = tl.load(ids_ptr + column, mask=real, other=-1)
+                real &= (id_column == tl.load(ids_ptr + S - 1)) & (id_column >= 0)
             acc, m, total = step(acc, m, total, q, k, v, real, bend, factor, CAPPED, WIDE)
         row = plane * GROUP + tl.arange(0, ROWS)
         leave(outs_ptr, lses_ptr, acc, m, total, row, part, tl.num_programs(1), GROUP, D, BLOCK_D)
@@ -193,19 +213,20 @@ if triton is not None:
 
 
 def builds() -> list[Build]:
-    """For 8 query heads a key head (Llama 3 70B), heads of 128 and 256 numbers, bf16."""
+    """For 8 query heads a key head (Llama 3 70B): heads of 128, and padded, capped 256; bf16."""
     names = ("k_strides", "v_strides")
     signature = dict(
-        **dict.fromkeys(("q_ptr", "k_ptr", "v_ptr"), "*bf16"), outs_ptr="*fp32", lses_ptr="*fp32",
-        **dict.fromkeys(names, ("i32",) * 3), S="i32", K="i32", window="i32", bend="fp32",
-        factor="fp32",
+        **dict.fromkeys(("q_ptr", "k_ptr", "v_ptr"), "*bf16"), segments_ptr="*i32",
+        outs_ptr="*fp32", lses_ptr="*fp32", **dict.fromkeys(names, ("i32",) * 3), S="i32", K="i32",
+        window="i32", bend="fp32", factor="fp32",
     )  # fmt: skip
     merging = dict(outs_ptr="*fp32", lses_ptr="*fp32", out_ptr="*bf16", parts="i32", D="i32")
     found = [
         Build("decode_attention merge", merge_kernel, merging, {"PARTS": 128, "COLUMNS": 32}),
     ]
     for d, capped in ((128, False), (256, True)):
-        constants = dict(D=d, GROUP=8, CAPPED=capped, WIDE=False) | tile(d, 2, 8)
+        constants = dict(D=d, GROUP=8, CAPPED=capped, WIDE=False, SEGMENTED=capped)
+        constants |= tile(d, 2, 8)
         warps, stages = constants.pop("num_warps"), constants.pop("num_stages")
         found.append(Build(f"decode_attention {d}", decode_attention_kernel, signature, constants,
                            warps, stages, names))  # fmt: skip

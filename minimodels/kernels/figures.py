@@ -52,30 +52,34 @@ def _square(axes, row: int, column: int, programs: list[int]) -> None:
 
 
 def rooflines(rows, machine, title: str):
-    """Points (FLOPs a byte, FLOP/s at best) of operations under a machine's two roofs.
+    """Operations under a machine's two roofs, and below them their names at the same FLOPs a byte.
 
-    rows: name -> (flops, bytes); machine: anything with name, flops and bandwidth.
+    rows: name -> (flops, bytes); machine: anything with name, flops and bandwidth. Hollow points
+    are held up by memory, filled ones by arithmetic.
     """
-    figure, axes = plt.subplots(figsize=(8.5, 4), layout="constrained")
-    x = np.logspace(-2, 4, 200)
-    roof = np.minimum(machine.flops, machine.bandwidth * x) / 1e12
-    axes.plot(x, roof, color="0.3", lw=2)
     ridge = machine.flops / machine.bandwidth
-    axes.axvline(ridge, color="0.6", ls=":")
-    axes.text(ridge * 1.15, roof.min() * 2, f"ridge: {ridge:.0f} FLOPs a byte", fontsize=10)
-    for number, (name, (flops, moved)) in enumerate(rows.items()):
-        intensity = flops / moved
-        y = min(machine.flops, machine.bandwidth * intensity) / 1e12
-        style = dict(color=COLORS[number % 7], mec="0.2", ms=15 - number)  # none hides another
-        axes.plot(intensity, y, "os^Dv<>P"[number % 8], ls="", label=name, **style)
-    axes.set(
-        xscale="log",
-        yscale="log",
-        xlabel="FLOPs for each byte moved",
-        ylabel=f"TFLOP/s at best on {machine.name}",
-        title=title,
-    )
-    axes.legend(fontsize=10, loc="upper left")
+    placed = sorted((flops / moved, name) for name, (flops, moved) in rows.items())
+    figure, (above, below) = plt.subplots(
+        2, 1, figsize=(8.5, 2.8 + 0.21 * len(rows)), sharex=True, layout="constrained",
+        height_ratios=(2.3, 0.21 * len(rows)),
+    )  # fmt: skip
+    low, high = placed[0][0] / 3, 40 * placed[-1][0]  # room for names at the right
+    x = np.logspace(np.log10(low), np.log10(high), 200)
+    above.plot(x, np.minimum(machine.flops, machine.bandwidth * x) / 1e12, color="0.3", lw=2)
+    above.text(ridge * 1.15, machine.flops / 2e15, f"ridge: {ridge:.0f} FLOPs a byte", fontsize=10)
+    for number, (intensity, name) in enumerate(placed):
+        color = COLORS[5] if intensity < ridge else COLORS[6]
+        style = dict(marker="o", ms=7, mec=color, mfc="white" if intensity < ridge else color)
+        height = min(machine.flops, machine.bandwidth * intensity) / 1e12
+        above.plot(intensity, height, ls="", **style)
+        below.plot(intensity, number, ls="", **style)
+        below.text(intensity * 1.35, number, name, fontsize=10, va="center",
+                   bbox=dict(fc="white", lw=0, pad=1))  # fmt: skip
+    for axes in (above, below):
+        axes.axvline(ridge, color="0.6", ls=":")
+    above.set(yscale="log", ylabel=f"TFLOP/s at best\non {machine.name}", title=title)
+    below.set(xscale="log", xlim=(low, high), xlabel="FLOPs for each byte moved", yticks=[],
+              ylim=(len(rows) - 0.3, -0.7))  # fmt: skip
     plt.close(figure)
     return figure
 

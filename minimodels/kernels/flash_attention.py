@@ -15,16 +15,19 @@ h // (H / K). The queries are the last T of the S positions. lse (B, H, T), natu
 import math
 
 import torch
+from torch.autograd.function import once_differentiable
 
 from minimodels import kernels
 from minimodels.errors import UserError
 from minimodels.kernels.attention_tiles import FORWARD, block_d, builds_for, target_of, tile_for
-from minimodels.kernels.checks import same_place, same_size
+from minimodels.kernels.checks import autocast, dimensions, one_dtype, same_place, same_size
 from minimodels.kernels.compile import Build
 
 try:
     import triton
     import triton.language as tl
+
+    from minimodels.kernels.pieces import head, product, rows_of, tanh, write
 except ImportError:  # no Triton on this system: the reference serves
     triton = None
 
@@ -67,6 +70,7 @@ def flash_attention(q, k, v, causal=True, window=None, softcap=None, segments=No
     equal ids see each other, and a negative id (padding) is seen by nobody. scale: in place of
     1 / √d. Raises UserError for what does not fit or is not supported.
     """
+    q, k, v = autocast(q, k, v)
     check(q, k, v, causal, window, softcap, segments, scale)
     if not kernels.on(q) or q.numel() == 0 or k.numel() == 0:
         return flash_attention_reference(q, k, v, causal, window, softcap, segments, scale)
@@ -78,12 +82,16 @@ def check(q, k, v, causal, window, softcap, segments, scale) -> None:
     name = "flash_attention"
     same_place(name, q=q, k=k, v=v)
     check_heads(name, q, k, v)
-    if not q.dtype == k.dtype == v.dtype:
-        raise UserError(f"{name}: q is {q.dtype}, k {k.dtype}, v {v.dtype}: give one dtype.")
+    one_dtype(name, q=q, k=k, v=v)
     if window is not None and not (causal and window >= 1):
         raise UserError(f"{name}: window={window} needs causal=True and at least one key.")
     if scale is not None and scale <= 0 or softcap is not None and softcap <= 0:
         raise UserError(f"{name}: scale={scale} and softcap={softcap} must be positive or None.")
+    check_segments(name, q, k, segments)
+
+
+def check_segments(name: str, q, k, segments) -> None:
+    """UserError unless segments, where given, hold an id for each key and for each query."""
     if segments is not None:
         same_place(name, (torch.int32, torch.int64), segments=segments)
         same_size(name, (k.shape[0], k.shape[2]), segments=segments)
@@ -93,12 +101,13 @@ def check(q, k, v, causal, window, softcap, segments, scale) -> None:
 
 def check_heads(name: str, q, k, v) -> None:
     """UserError unless q (B, H, T, d) fits k and v (B, K, S, d)."""
+    dimensions(name, "(B, H, T, d)", q=q)
     B, H, _, d = q.shape
     same_size(name, (B, *k.shape[1:3], d), k=k, v=v)
     if k.shape[1] == 0 or H % k.shape[1]:
         raise UserError(f"{name}: {H} heads of q do not share {k.shape[1]} heads of k evenly.")
-    if d > LARGEST_HEAD:
-        raise UserError(f"{name}: q has heads of {d} numbers: at most {LARGEST_HEAD} work.")
+    if not 1 <= d <= LARGEST_HEAD:
+        raise UserError(f"{name}: q has heads of {d} numbers: 1 to {LARGEST_HEAD} work.")
 
 
 class _FlashAttention(torch.autograd.Function):
@@ -112,6 +121,7 @@ class _FlashAttention(torch.autograd.Function):
         return out, lse
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, dout, dlse):
         from minimodels.kernels.flash_attention_backward import backward  # it imports this file
 
@@ -148,30 +158,6 @@ def _forward(q, k, v, segments, told: dict):
 
 
 if triton is not None:
-
-    @triton.jit
-    def head(ptr, batch, head, strides):
-        return ptr + tl.cast(batch, tl.int64) * strides[0] + tl.cast(head, tl.int64) * strides[1]
-
-    @triton.jit
-    def rows_of(ptr, stride, first, count, D: tl.constexpr, ROWS: tl.constexpr,
-                BLOCK_D: tl.constexpr):  # fmt: skip
-        """(ROWS, BLOCK_D) from row `first` of a matrix (count, D), zeros outside of it."""
-        row, column = tl.arange(0, ROWS)[:, None], tl.arange(0, BLOCK_D)[None, :]
-        start = tl.cast(first, tl.int64) * stride  # in 64 bits, the way from there in 32
-        inside = (first + row < count) & (column < D)
-        return tl.load(ptr + start + row * stride + column, mask=inside, other=0.0)
-
-    @triton.jit
-    def product(a, b, WIDE: tl.constexpr):
-        """a @ b, summed in float32. The interpreter's is wrong in bf16: widened there."""
-        if WIDE:
-            a, b = a.to(tl.float32), b.to(tl.float32)
-        return tl.dot(a, b, input_precision="ieee")
-
-    @triton.jit
-    def tanh(x):
-        return 2 * tl.sigmoid(2 * x) - 1
 
     @triton.jit
     def seen(row, column, id_row, id_column, S, window, CAUSAL: tl.constexpr,
@@ -258,11 +244,8 @@ if triton is not None:
         safe = tl.where(total == 0, 1.0, total)
         lse = (m + tl.math.log2(safe)) * 0.6931471805599453  # ln 2
         tl.store(lse_ptr + tl.cast(plane, tl.int64) * T + row, lse, mask=row < T)
-        column = tl.arange(0, BLOCK_D)[None, :]
-        out_head = head(out_ptr, batch, h, out_strides)
-        start = tl.cast(first, tl.int64) * out_strides[2]
-        tl.store(out_head + start + (row - first)[:, None] * out_strides[2] + column,
-                 acc / safe[:, None], mask=(row < T)[:, None] & (column < D))  # fmt: skip
+        write(head(out_ptr, batch, h, out_strides), out_strides[2], acc / safe[:, None], first, T,
+              D, BLOCK_M, BLOCK_D)  # fmt: skip
 
 
 def builds() -> list[Build]:

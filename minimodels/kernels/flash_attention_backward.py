@@ -30,7 +30,8 @@ try:
     import triton
     import triton.language as tl
 
-    from minimodels.kernels.flash_attention import head, key_ranges, product, rows_of, seen, tanh
+    from minimodels.kernels.flash_attention import key_ranges, seen
+    from minimodels.kernels.pieces import head, product, rows_of, tanh, write
 except ImportError:  # no Triton on this system: the reference serves
     triton = None
 
@@ -165,15 +166,6 @@ if triton is not None:
         return low, inner, tl.maximum(inner, outer), high
 
     @triton.jit
-    def write(ptr, stride, tile, first, count, D: tl.constexpr, ROWS: tl.constexpr,
-              BLOCK_D: tl.constexpr):  # fmt: skip
-        """Write what `rows_of` would read."""
-        row, column = tl.arange(0, ROWS)[:, None], tl.arange(0, BLOCK_D)[None, :]
-        start = tl.cast(first, tl.int64) * stride
-        inside = (first + row < count) & (column < D)
-        tl.store(ptr + start + row * stride + column, tile, mask=inside)
-
-    @triton.jit
     def queries_backward_kernel(q_ptr, k_ptr, v_ptr, segments_ptr, dout_ptr, lse_ptr, delta_ptr,
                                 dq_ptr, q_strides, k_strides, v_strides, dout_strides, dq_strides,
                                 H, GROUP, T, S, window, bend, factor, scale, D: tl.constexpr,
@@ -235,7 +227,7 @@ def builds() -> list[Build]:
                  T="i32")  # fmt: skip
     constants = dict(D=128, BLOCK_D=128, BLOCK_M=32)
     aligned = ("out_strides", "dout_strides")
-    found = [Build("attention's delta", delta_kernel, delta, constants, 4, 2, aligned)]
+    found = [Build("attention's delta", delta_kernel, delta, constants, aligned=aligned)]
     also = dict(delta_ptr="*fp32", scale="fp32")
     for d, on in ((128, {"SEGMENTED": True}), (256, {"CAPPED": True, "WINDOWED": True})):
         found += builds_for("flash_attention's dk and dv", keys_backward_kernel, also,

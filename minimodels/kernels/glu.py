@@ -10,10 +10,11 @@ more instead of keeping it: g and u are read, dg and du written. Sources: arXiv 
 """
 
 import torch
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from minimodels import kernels
-from minimodels.kernels.checks import same_place, same_size
+from minimodels.kernels.checks import one_dtype, same_place, same_size
 from minimodels.kernels.compile import Build
 
 try:
@@ -58,6 +59,7 @@ def squared_relu(up):
 
 def _gated(name: str, reference, gate, up):
     same_place(name, gate=gate, up=up)
+    one_dtype(name, gate=gate, up=up)
     same_size(name, gate.shape, up=up)
     if not kernels.on(gate) or gate.numel() == 0:
         return reference(gate, up)
@@ -76,6 +78,7 @@ class _Gated(torch.autograd.Function):
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, dy):
         gate, up = ctx.saved_tensors
         dgate, dup, count = torch.empty_like(gate), torch.empty_like(up), gate.numel()
@@ -97,6 +100,7 @@ class _SquaredReLU(torch.autograd.Function):
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, dy):
         (up,) = ctx.saved_tensors
         dup, count = torch.empty_like(up), up.numel()
@@ -115,7 +119,8 @@ if triton is not None:
         if KIND == 0:
             c: tl.constexpr = 1.5957691216057308  # 2 √(2/π)
             s = tl.sigmoid(c * (g + 0.044715 * g * g * g))
-            slope = s + g * s * (1.0 - s) * c * (1.0 + 3 * 0.044715 * g * g)
+            rise = s * (1.0 - s)  # 0 where g is huge, and g² infinite: 0 · ∞ is no number
+            slope = s + tl.where(rise > 0, g * rise * c * (1.0 + 3 * 0.044715 * g * g), 0.0)
         else:
             s = tl.sigmoid(g)
             slope = s + g * s * (1.0 - s)
@@ -146,7 +151,7 @@ if triton is not None:
     def squared_relu_kernel(up_ptr, y_ptr, count, BLOCK: tl.constexpr):
         i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
         up = tl.load(up_ptr + i, mask=i < count, other=0.0).to(tl.float32)
-        positive = tl.maximum(up, 0.0)
+        positive = tl.where(up < 0.0, 0.0, up)  # NaN stays NaN, as in torch
         tl.store(y_ptr + i, positive * positive, mask=i < count)
 
     @triton.jit
@@ -154,7 +159,7 @@ if triton is not None:
         i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
         dy = tl.load(dy_ptr + i, mask=i < count, other=0.0).to(tl.float32)
         up = tl.load(up_ptr + i, mask=i < count, other=0.0).to(tl.float32)
-        tl.store(dup_ptr + i, 2.0 * dy * tl.maximum(up, 0.0), mask=i < count)
+        tl.store(dup_ptr + i, 2.0 * dy * tl.where(up < 0.0, 0.0, up), mask=i < count)
 
 
 def builds() -> list[Build]:
@@ -164,15 +169,16 @@ def builds() -> list[Build]:
                     dup_ptr="*bf16", count="i32")  # fmt: skip
     relu = dict(up_ptr="*bf16", y_ptr="*bf16", count="i32")
     relu_back = dict(dy_ptr="*bf16", up_ptr="*bf16", dup_ptr="*bf16", count="i32")
-    made = []
+    made, whole = [], ("count",)  # of a multiple of 16 numbers
     for name, kind in KINDS.items():
         constants = {"KIND": kind, "BLOCK": BLOCK}
         made += [
-            Build(name, gated_kernel, forward, constants),
-            Build(f"{name} backward", gated_backward_kernel, backward, constants),
+            Build(name, gated_kernel, forward, constants, aligned=whole),
+            Build(f"{name} backward", gated_backward_kernel, backward, constants, aligned=whole),
         ]
     constants = {"BLOCK": BLOCK}
     return made + [
-        Build("squared_relu", squared_relu_kernel, relu, constants),
-        Build("squared_relu backward", squared_relu_backward_kernel, relu_back, constants),
-    ]
+        Build("squared_relu", squared_relu_kernel, relu, constants, aligned=whole),
+        Build("squared_relu backward", squared_relu_backward_kernel, relu_back, constants,
+              aligned=whole),
+    ]  # fmt: skip

@@ -10,25 +10,50 @@ weight (E, N, K), counts (E,) int64 with sum S.
 """
 
 import torch
+from torch.autograd.function import once_differentiable
 
 from minimodels import kernels
 from minimodels.errors import UserError
-from minimodels.kernels.checks import same_place, same_size
-from minimodels.kernels.compile import Build
+from minimodels.kernels.attention_tiles import target_of
+from minimodels.kernels.checks import (
+    INTEGERS,
+    autocast,
+    dimensions,
+    one_device,
+    one_dtype,
+    same_place,
+    same_size,
+)
+from minimodels.kernels.compile import CHECKED, Build
 
 try:
     import triton
     import triton.language as tl
+
+    from minimodels.kernels.pieces import product, tile_place
 except ImportError:  # no Triton on this system: the reference serves
     triton = None
 
-TILE = {"BLOCK_M": 32, "BLOCK_N": 64, "BLOCK_K": 32}  # few rows an expert when decoding
+# Few rows an expert, as when decoding, and many, as in training: a wide tile uses each number it
+# reads 128 times. The weight's gradient has a tile of N × K, and walks over the rows.
+SMALL = {"BLOCK_M": 32, "BLOCK_N": 64, "BLOCK_K": 32, "num_warps": 4, "num_stages": 3}
+MANY = {"BLOCK_M": 128, "BLOCK_N": 128, "BLOCK_K": 64, "num_warps": 8}
+SMALL_OUTER = {"BLOCK_M": 32, "BLOCK_N": 32, "BLOCK_K": 32, "num_warps": 4, "num_stages": 3}
+MANY_OUTER = {"BLOCK_M": 64, "BLOCK_N": 128, "BLOCK_K": 128, "num_warps": 8}
+
+
+def tile_for(rows: int, dtype, target: str, small=SMALL, many=MANY) -> dict:
+    """By the rows of an average expert; three stages are too much for small GPUs and AMD's."""
+    if rows < 128 or dtype == torch.float32 or target == "interpreter":
+        return small
+    return many | {"num_stages": 3 if target in ("sm_80", "sm_90") else 2}
 
 
 def grouped_matmul_reference(x, weight, counts):
     """One product an expert."""
-    parts = x.split(counts.tolist())
-    return torch.cat([part @ matrix.T for part, matrix in zip(parts, weight, strict=True)])
+    parts = zip(x.split(counts.tolist()), weight, strict=True) if len(counts) else ()
+    products = [part @ matrix.T for part, matrix in parts]
+    return torch.cat([x.new_zeros(0, weight.shape[1]), *products])
 
 
 def grouped_matmul(x, weight, counts):
@@ -37,6 +62,12 @@ def grouped_matmul(x, weight, counts):
     Raises UserError for shapes that do not fit, or counts that do not sum to S.
     """
     same_place("grouped_matmul", x=x, weight=weight)
+    x, weight = autocast(x, weight)
+    same_place("grouped_matmul", INTEGERS, counts=counts)
+    one_device("grouped_matmul", x=x, counts=counts)
+    one_dtype("grouped_matmul", x=x, weight=weight)
+    dimensions("grouped_matmul", "(S, K)", x=x)
+    dimensions("grouped_matmul", "(E, N, K)", weight=weight)
     same_size("grouped_matmul", (*weight.shape[:2], x.shape[1]), weight=weight)
     same_size("grouped_matmul", weight.shape[:1], counts=counts)
     if not x.is_cuda and counts.sum() != len(x):  # on a GPU the question would wait for it
@@ -55,6 +86,7 @@ class _GroupedMatmul(torch.autograd.Function):
         return _product(x.contiguous(), weight.contiguous(), counts)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, dy):
         x, weight, counts = ctx.saved_tensors
         dy, dx, dweight = dy.contiguous(), None, None
@@ -68,12 +100,13 @@ class _GroupedMatmul(torch.autograd.Function):
 def _product(x, weight, counts):
     (S, K), (E, N, _) = x.shape, weight.shape
     y = torch.empty(S, N, device=x.device, dtype=x.dtype)
-    tiles = (counts + TILE["BLOCK_M"] - 1) // TILE["BLOCK_M"]
-    most = triton.cdiv(S, TILE["BLOCK_M"]) + E  # each expert wastes less than one tile
+    tile = tile_for(S // E, x.dtype, target_of(x.device))
+    tiles = (counts + tile["BLOCK_M"] - 1) // tile["BLOCK_M"]
+    most = triton.cdiv(S, tile["BLOCK_M"]) + E  # each expert wastes less than one tile
     with torch.cuda.device_of(x):  # does nothing on a CPU
-        grouped_matmul_kernel[(most, triton.cdiv(N, TILE["BLOCK_N"]))](
-            x, weight, y, counts.cumsum(0), tiles.cumsum(0), E, N, K,
-            WIDE=kernels.INTERPRETED, **TILE, num_warps=4, num_stages=3,
+        grouped_matmul_kernel[(most * triton.cdiv(N, tile["BLOCK_N"]),)](
+            x, weight, y, counts.cumsum(0), tiles.cumsum(0), most, E, N, K,
+            WIDE=kernels.INTERPRETED, **tile,
         )  # fmt: skip
     return y
 
@@ -81,11 +114,12 @@ def _product(x, weight, counts):
 def _outer(dy, x, counts, weight):
     E, N, K = weight.shape
     dweight = torch.empty_like(weight, memory_format=torch.contiguous_format)
-    blocks = {"BLOCK_N": 32, "BLOCK_K": 32, "BLOCK_M": 32}
+    tile = tile_for(len(x) // E, x.dtype, target_of(x.device), SMALL_OUTER, MANY_OUTER)
+    grid = triton.cdiv(N, tile["BLOCK_N"]), triton.cdiv(K, tile["BLOCK_K"]), E
     with torch.cuda.device_of(x):
-        grouped_outer_kernel[(E, triton.cdiv(N, 32), triton.cdiv(K, 32))](
-            dy, x, dweight, counts.cumsum(0), counts, N, K, WIDE=kernels.INTERPRETED,
-            **blocks, num_warps=4, num_stages=3,
+        grouped_outer_kernel[grid](
+            dy, x, dweight, counts.cumsum(0), counts.contiguous(), N, K, WIDE=kernels.INTERPRETED,
+            **tile,
         )  # fmt: skip
     return dweight
 
@@ -93,10 +127,10 @@ def _outer(dy, x, counts, weight):
 if triton is not None:
 
     @triton.jit
-    def grouped_matmul_kernel(x_ptr, w_ptr, y_ptr, rows_ptr, tiles_ptr, E, N, K,
+    def grouped_matmul_kernel(x_ptr, w_ptr, y_ptr, rows_ptr, tiles_ptr, most, E, N, K,
                               WIDE: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
                               BLOCK_K: tl.constexpr):  # fmt: skip
-        tile = tl.program_id(0)
+        tile, right = tile_place(tl.program_id(0), most, tl.cdiv(N, BLOCK_N), 8)
         expert, tiles_before, first = 0, 0, 0
         for e in range(0, E):  # whose tile is this? E steps, from the cache after the first program
             end = tl.load(tiles_ptr + e).to(tl.int32)
@@ -107,7 +141,7 @@ if triton is not None:
         if expert < E:
             last = tl.load(rows_ptr + expert).to(tl.int32)
             m = (first + (tile - tiles_before) * BLOCK_M + tl.arange(0, BLOCK_M)).to(tl.int64)
-            n = (tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)).to(tl.int64)
+            n = (right * BLOCK_N + tl.arange(0, BLOCK_N)).to(tl.int64)
             k = tl.arange(0, BLOCK_K)
             home = w_ptr + expert.to(tl.int64) * N * K
             y = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
@@ -117,9 +151,7 @@ if triton is not None:
                             mask=(m < last)[:, None] & left, other=0.0)  # fmt: skip
                 w = tl.load(home + n[:, None] * K + start + k[None, :],
                             mask=(n < N)[:, None] & left, other=0.0)  # fmt: skip
-                if WIDE:  # the interpreter's product of bf16 is wrong
-                    x, w = x.to(tl.float32), w.to(tl.float32)
-                y += tl.dot(x, tl.trans(w), input_precision="ieee")
+                y += product(x, tl.trans(w), WIDE)
             inside = (m < last)[:, None] & (n < N)[None, :]
             tl.store(y_ptr + m[:, None] * N + n[None, :], y, mask=inside)
 
@@ -127,11 +159,11 @@ if triton is not None:
     def grouped_outer_kernel(dy_ptr, x_ptr, dw_ptr, rows_ptr, counts_ptr, N, K,
                              WIDE: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
                              BLOCK_K: tl.constexpr):  # fmt: skip
-        expert = tl.program_id(0).to(tl.int64)
+        expert = tl.program_id(2).to(tl.int64)
         last = tl.load(rows_ptr + expert)
         first = last - tl.load(counts_ptr + expert)
-        n = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
-        k = tl.program_id(2) * BLOCK_K + tl.arange(0, BLOCK_K)
+        n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+        k = tl.program_id(1) * BLOCK_K + tl.arange(0, BLOCK_K)
         sums = tl.zeros((BLOCK_N, BLOCK_K), tl.float32)
         for start in range(0, tl.cdiv(last - first, BLOCK_M)):
             m = first + start * BLOCK_M + tl.arange(0, BLOCK_M)
@@ -139,23 +171,28 @@ if triton is not None:
                          mask=(m < last)[:, None] & (n < N)[None, :], other=0.0)  # fmt: skip
             x = tl.load(x_ptr + m[:, None] * K + k[None, :],
                         mask=(m < last)[:, None] & (k < K)[None, :], other=0.0)  # fmt: skip
-            if WIDE:
-                dy, x = dy.to(tl.float32), x.to(tl.float32)
-            sums += tl.dot(tl.trans(dy), x, input_precision="ieee")
+            sums += product(tl.trans(dy), x, WIDE)
         inside = (n < N)[:, None] & (k < K)[None, :]
         home = dw_ptr + expert * N * K
         tl.store(home + n[:, None].to(tl.int64) * K + k[None, :], sums, mask=inside)
 
 
 def builds() -> list[Build]:
-    """bf16, as Mixtral's experts."""
-    forward = dict(x_ptr="*bf16", w_ptr="*bf16", y_ptr="*bf16", rows_ptr="*i64", tiles_ptr="*i64",
-                   E="i32", N="i32", K="i32")  # fmt: skip
-    outer = dict(dy_ptr="*bf16", x_ptr="*bf16", dw_ptr="*bf16", rows_ptr="*i64", counts_ptr="*i64",
-                 N="i32", K="i32")  # fmt: skip
-    small = {"WIDE": False, "BLOCK_M": 32, "BLOCK_N": 32, "BLOCK_K": 32}
-    return [
-        Build("grouped_matmul", grouped_matmul_kernel, forward, {"WIDE": False, **TILE},
-              num_stages=3),
-        Build("grouped_matmul dweight", grouped_outer_kernel, outer, small, num_stages=3),
-    ]  # fmt: skip
+    """bf16, as Mixtral's experts, with few rows and with many."""
+    pointers = dict.fromkeys(("x_ptr", "w_ptr", "y_ptr"), "*bf16")
+    forward = pointers | dict(rows_ptr="*i64", tiles_ptr="*i64", most="i32", E="i32", N="i32",
+                              K="i32")  # fmt: skip
+    outer = dict.fromkeys(("dy_ptr", "x_ptr", "dw_ptr"), "*bf16")
+    outer |= dict(rows_ptr="*i64", counts_ptr="*i64", N="i32", K="i32")
+    found = []
+    for rows, targets in ((1, CHECKED), (128, ("sm_80", "sm_90")), (128, ("gfx942",))):
+        for name, kernel, signature, tiles in (
+            ("grouped_matmul", grouped_matmul_kernel, forward, (SMALL, MANY)),
+            ("grouped_matmul dweight", grouped_outer_kernel, outer, (SMALL_OUTER, MANY_OUTER)),
+        ):
+            tile = dict(tile_for(rows, torch.bfloat16, targets[-1], *tiles))
+            warps, stages = tile.pop("num_warps"), tile.pop("num_stages")
+            found.append(Build(f"{name}{', wide' * (rows > 1)}", kernel, signature,
+                               {"WIDE": False, **tile}, warps, stages, ("N", "K"),
+                               targets))  # fmt: skip
+    return found

@@ -11,10 +11,18 @@ y. Shapes: x (…, D), weight and bias (D,).
 """
 
 import torch
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from minimodels import kernels
-from minimodels.kernels.checks import same_place, same_size, warps_for
+from minimodels.kernels.checks import (
+    LONGEST_ROW,
+    one_dtype,
+    rows_of_numbers,
+    same_place,
+    same_size,
+    warps_for,
+)
 from minimodels.kernels.compile import Build
 from minimodels.kernels.rms_norm import programs_for
 
@@ -39,8 +47,12 @@ def layer_norm(x, weight, bias, eps: float, residual=None):
     Raises UserError for tensors on other devices, of other dtypes or sizes that do not fit.
     """
     same_place("layer_norm", x=x, weight=weight, bias=bias, residual=residual)
+    rows_of_numbers("layer_norm", x=x)
+    one_dtype("layer_norm", x=x, residual=residual)
+    one_dtype("layer_norm", weight=weight, bias=bias)
     same_size("layer_norm", x.shape[-1:], weight=weight, bias=bias)
-    if not kernels.on(x) or x.numel() == 0:
+    same_size("layer_norm", x.shape, residual=residual)
+    if not kernels.on(x) or x.numel() == 0 or x.shape[-1] > LONGEST_ROW:
         return layer_norm_reference(x, weight, bias, eps, residual)
     y, total = _LayerNorm.apply(x, residual, weight, bias, eps)
     return y if residual is None else (y, total)
@@ -49,7 +61,7 @@ def layer_norm(x, weight, bias, eps: float, residual=None):
 class _LayerNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, residual, weight, bias, eps: float):
-        x, D = x.contiguous(), x.shape[-1]
+        x, weight, bias, D = x.contiguous(), weight.contiguous(), bias.contiguous(), x.shape[-1]
         rows = x.numel() // D
         y, total = torch.empty_like(x), x if residual is None else torch.empty_like(x)
         mean, r = torch.empty(2, rows, device=x.device, dtype=torch.float32)
@@ -66,21 +78,31 @@ class _LayerNorm(torch.autograd.Function):
         return y, total
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, dy, dtotal):
         x, weight, mean, r = ctx.saved_tensors
         dy, D = dy.contiguous(), x.shape[-1]
         rows = x.numel() // D
-        programs = min(rows, programs_for(x.device))
+        block = triton.next_power_of_2(D)
+        programs = min(rows, programs_for(x.device, warps_for(block)))
         dx = torch.empty_like(x)
         parts = torch.empty(2, programs, D, device=x.device, dtype=torch.float32)
-        block = triton.next_power_of_2(D)
         with torch.cuda.device_of(x):
             layer_norm_backward_kernel[(programs,)](
                 dy, x, weight, mean, r, dtotal.contiguous() if ctx.added else dy, dx, parts[0],
-                parts[1], rows, D, ADD=ctx.added, BLOCK=block, num_warps=warps_for(block),
+                parts[1], rows, D, ADD=ctx.added, STAGES=stages_for(block * dy.element_size()),
+                BLOCK=block, num_warps=warps_for(block),
             )  # fmt: skip
         dweight, dbias = parts.sum(1).to(weight.dtype)
         return dx, dx if ctx.added else None, dweight, dbias, None
+
+
+def stages_for(row: int) -> int:
+    """2: the next row is on its way in shared memory, where three rows of so many bytes fit.
+
+    Registers leave a processor room for one program, and no other one works while it waits.
+    """
+    return 2 if row <= 16_384 else 1
 
 
 if triton is not None:
@@ -110,14 +132,14 @@ if triton is not None:
     @triton.jit
     def layer_norm_backward_kernel(dy_ptr, x_ptr, weight_ptr, mean_ptr, r_ptr, dtotal_ptr, dx_ptr,
                                    dweight_ptr, dbias_ptr, rows, D, ADD: tl.constexpr,
-                                   BLOCK: tl.constexpr):  # fmt: skip
+                                   STAGES: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
         program = tl.program_id(0)
         column = tl.arange(0, BLOCK)
         inside = column < D
         weight = tl.load(weight_ptr + column, mask=inside, other=0.0).to(tl.float32)
         dweight = tl.zeros((BLOCK,), tl.float32)
         dbias = tl.zeros((BLOCK,), tl.float32)
-        for step in range(0, tl.cdiv(rows - program, tl.num_programs(0))):
+        for step in tl.range(0, tl.cdiv(rows - program, tl.num_programs(0)), num_stages=STAGES):
             row = program.to(tl.int64) + step * tl.num_programs(0)
             x = tl.load(x_ptr + row * D + column, mask=inside, other=0.0).to(tl.float32)
             dy = tl.load(dy_ptr + row * D + column, mask=inside, other=0.0).to(tl.float32)
@@ -143,9 +165,10 @@ def builds() -> list[Build]:
     backward = dict(dy_ptr="*bf16", x_ptr="*bf16", weight_ptr="*bf16", mean_ptr="*fp32",
                     r_ptr="*fp32", dtotal_ptr="*bf16", dx_ptr="*bf16", dweight_ptr="*fp32",
                     dbias_ptr="*fp32", rows="i32", D="i32")  # fmt: skip
-    constants, warps = {"ADD": True, "BLOCK": 8192}, warps_for(8192)
+    D = 8192  # 6,144, padded
+    constants, warps = {"ADD": True, "BLOCK": D}, warps_for(D)
     return [
-        Build("layer_norm", layer_norm_kernel, forward, constants, warps),
-        Build("layer_norm backward", layer_norm_backward_kernel, backward, constants, warps,
-              spills=160),  # two sums of a row beside the row: to read it twice would be dearer
+        Build("layer_norm", layer_norm_kernel, forward, constants, warps, aligned=("D",)),
+        Build("layer_norm backward", layer_norm_backward_kernel, backward,
+              constants | {"STAGES": stages_for(2 * D)}, warps, aligned=("D",)),
     ]  # fmt: skip

@@ -14,16 +14,33 @@ Shapes: x (M, K), W (N, K), A (r, K), B (N, r); r is padded to 16 in registers.
 import torch
 
 from minimodels import kernels
-from minimodels.kernels.checks import same_place, same_size
-from minimodels.kernels.compile import Build
+from minimodels.kernels.attention_tiles import target_of
+from minimodels.kernels.checks import autocast, one_dtype, rows_of_numbers, same_place, same_size
+from minimodels.kernels.compile import CHECKED, Build
 
 try:
     import triton
     import triton.language as tl
+
+    from minimodels.kernels.pieces import product, tile_place
 except ImportError:  # no Triton on this system: the reference serves
     triton = None
 
-TILE = {"BLOCK_M": 64, "BLOCK_N": 64, "BLOCK_K": 32}
+EXACT = {"BLOCK_M": 32, "BLOCK_N": 32, "BLOCK_K": 16, "num_warps": 4, "num_stages": 2}
+SMALL = {"BLOCK_M": 64, "BLOCK_N": 64, "BLOCK_K": 32, "num_warps": 4, "num_stages": 3}
+WIDE_TILE = {"BLOCK_M": 128, "BLOCK_N": 128, "BLOCK_K": 64, "num_warps": 8}
+
+
+def tile_for(rows: int, rank: int, dtype, target: str) -> dict:
+    """Wide tiles for many rows: each number that is read is used 128 times.
+
+    Three stages take 102 KiB of shared memory at rank 16, more than small GPUs and AMD's have.
+    """
+    if dtype == torch.float32 and target != "interpreter":  # no tensor cores: it takes registers
+        return EXACT
+    if rows < 128 or rank > 32 or target == "interpreter":  # x Aᵀ is kept beside the tile
+        return SMALL
+    return WIDE_TILE | {"num_stages": 3 if target in ("sm_80", "sm_90") else 2}
 
 
 def lora_reference(x, weight, A, B, scale: float):
@@ -33,11 +50,15 @@ def lora_reference(x, weight, A, B, scale: float):
 def lora(x, weight, A, B, scale: float = 1.0):
     """x (…, K) -> (…, N). Differentiable in all four. UserError for shapes that do not fit."""
     same_place("lora", x=x, weight=weight, A=A, B=B)
+    x, weight, A, B = autocast(x, weight, A, B)
+    one_dtype("lora", x=x, weight=weight, A=A, B=B)
+    rows_of_numbers("lora", x=x, weight=weight, A=A, B=B)
     N, K, r = weight.shape[0], x.shape[-1], A.shape[0]
     same_size("lora", (N, K), weight=weight)
     same_size("lora", (r, K), A=A)
     same_size("lora", (N, r), B=B)
-    if not kernels.on(x) or x.numel() == 0 or r > 128:  # a wide A no longer fits beside the tile
+    widest = 32 if x.dtype == torch.float32 else 128  # a wide A no longer fits beside the tile
+    if not kernels.on(x) or x.numel() == 0 or r > widest:
         return lora_reference(x, weight, A, B, scale)
     return _Lora.apply(x.reshape(-1, K), weight, A, B, scale).view(*x.shape[:-1], N)
 
@@ -50,11 +71,12 @@ class _Lora(torch.autograd.Function):
         ctx.scale = scale
         (M, K), (N, r) = x.shape, B.shape
         y = torch.empty(M, N, device=x.device, dtype=x.dtype)
-        grid = triton.cdiv(M, TILE["BLOCK_M"]), triton.cdiv(N, TILE["BLOCK_N"])
+        tile = tile_for(M, r, x.dtype, target_of(x.device))
+        grid = (triton.cdiv(M, tile["BLOCK_M"]) * triton.cdiv(N, tile["BLOCK_N"]),)
         with torch.cuda.device_of(x):  # does nothing on a CPU
             lora_kernel[grid](
                 x, weight, A, B, y, M, N, K, r, scale, WIDE=kernels.INTERPRETED,
-                BLOCK_R=max(16, triton.next_power_of_2(r)), **TILE, num_warps=4, num_stages=3,
+                BLOCK_R=max(16, triton.next_power_of_2(r)), **tile,
             )  # fmt: skip
         return y
 
@@ -78,8 +100,9 @@ if triton is not None:
     def lora_kernel(x_ptr, w_ptr, a_ptr, b_ptr, y_ptr, M, N, K, r, scale, WIDE: tl.constexpr,
                     BLOCK_R: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
                     BLOCK_K: tl.constexpr):  # fmt: skip
-        m = (tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)).to(tl.int64)
-        n = (tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)).to(tl.int64)
+        down, right = tile_place(tl.program_id(0), tl.cdiv(M, BLOCK_M), tl.cdiv(N, BLOCK_N), 8)
+        m = (down * BLOCK_M + tl.arange(0, BLOCK_M)).to(tl.int64)
+        n = (right * BLOCK_N + tl.arange(0, BLOCK_N)).to(tl.int64)
         rank, k = tl.arange(0, BLOCK_R), tl.arange(0, BLOCK_K)
         y = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
         thin = tl.zeros((BLOCK_M, BLOCK_R), tl.float32)
@@ -91,22 +114,28 @@ if triton is not None:
                         mask=(n < N)[:, None] & left, other=0.0)  # fmt: skip
             a = tl.load(a_ptr + rank[:, None] * K + start + k[None, :],
                         mask=(rank < r)[:, None] & left, other=0.0)  # fmt: skip
-            if WIDE:  # the interpreter's product of bf16 is wrong
-                x, w, a = x.to(tl.float32), w.to(tl.float32), a.to(tl.float32)
-            y += tl.dot(x, tl.trans(w), input_precision="ieee")
-            thin += tl.dot(x, tl.trans(a), input_precision="ieee")
+            y += product(x, tl.trans(w), WIDE)
+            thin += product(x, tl.trans(a), WIDE)
         b = tl.load(b_ptr + n[:, None] * r + rank[None, :],
                     mask=(n < N)[:, None] & (rank < r)[None, :], other=0.0)  # fmt: skip
-        if WIDE:
-            b = b.to(tl.float32)
-        y += scale * tl.dot(thin.to(b.dtype), tl.trans(b), input_precision="ieee")
+        y += scale * product(thin.to(b.dtype), tl.trans(b), WIDE)
         inside = (m < M)[:, None] & (n < N)[None, :]
         tl.store(y_ptr + m[:, None] * N + n[None, :], y, mask=inside)
 
 
 def builds() -> list[Build]:
-    """Rank 16 in bf16."""
+    """Rank 16 in bf16, for few rows and for many."""
     signature = dict.fromkeys("x_ptr w_ptr a_ptr b_ptr y_ptr".split(), "*bf16")
     signature |= dict(M="i32", N="i32", K="i32", r="i32", scale="fp32")
-    constants = {"WIDE": False, "BLOCK_R": 16, **TILE}
-    return [Build("lora", lora_kernel, signature, constants, num_stages=3)]
+    found = []
+    for name, rows, targets in (("lora", 1, CHECKED), ("lora, wide", 128, ("sm_80", "sm_90")),
+                                ("lora, wide", 128, ("gfx942",))):  # fmt: skip
+        constants = {
+            "WIDE": False,
+            "BLOCK_R": 16,
+            **tile_for(rows, 16, torch.bfloat16, targets[-1]),
+        }
+        warps, stages = constants.pop("num_warps"), constants.pop("num_stages")
+        found.append(Build(name, lora_kernel, signature, constants, warps, stages,
+                           ("N", "K", "r"), targets))  # fmt: skip
+    return found

@@ -22,7 +22,7 @@ try:
     import triton.language as tl
 
     from minimodels.kernels.decode_attention import leave, step
-    from minimodels.kernels.flash_attention import rows_of
+    from minimodels.kernels.pieces import rows_of
 except ImportError:  # no Triton on this system: the reference serves
     triton = None
 
@@ -83,10 +83,10 @@ def check_pages(q, k_pages, v_pages, block_table, lengths) -> None:
     same_size(name, (B,), lengths=lengths)
     if lengths.device != q.device:
         raise UserError(f"{name}: lengths is on {lengths.device}, q on {q.device}: move them.")
-    if k_pages.shape[2] == 0 or H % k_pages.shape[2] or d > LARGEST_HEAD:
+    if k_pages.shape[2] == 0 or H % k_pages.shape[2] or not 1 <= d <= LARGEST_HEAD:
         raise UserError(
             f"{name}: {H} heads of {d} numbers do not share {k_pages.shape[2]} heads of pages "
-            f"evenly, or pass {LARGEST_HEAD} numbers."
+            f"evenly, or are not of 1 to {LARGEST_HEAD} numbers."
         )
     held = block_table.shape[1] * k_pages.shape[1]
     if q.device.type == "cpu" and (lengths > held).any():

@@ -16,15 +16,20 @@ two equally near ones that with an even code, as hardware does); `decode` multip
 
 Sources: OCP Microscaling Formats 1.0 (2023, section 5 and 6.3), NVIDIA's NVFP4 (2025), QLoRA
 (arXiv 2305.14314, appendix E). Shapes: x (…, K), blocks along K; codes (…, K) int8 or uint8, packed
-two a byte where a code has four bits; scales (…, K / block).
+two a byte where a code has four bits; scales (…, K / block). A block may also be a tile of several
+rows, as DeepSeek-V3's weights of 128 × 128 (arXiv 2412.19437, section 3.3.2): scales (…, N / rows,
+K / block), where the last tile may have fewer rows.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional as F
 
 from minimodels.errors import UserError
 
+TINY = 2.0**-126  # the smallest normal float32: no scale is smaller, so none divides by zero
 E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)  # by code; codes 8 to 15 are their negatives
 NF4 = (  # arXiv 2305.14314, appendix E
     -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,
@@ -71,8 +76,9 @@ class Quantized:
 
     format: Format
     codes: torch.Tensor  # (…, K) or, with four bits, (…, K / 2) uint8: the even place low
-    scales: torch.Tensor  # (…, K / block), in the format of scales
+    scales: torch.Tensor  # (…, K / block) or (…, N / rows, K / block), in the format of scales
     whole: torch.Tensor | None = None  # nvfp4: one float32 for the whole tensor
+    rows: int = 1  # that share a scale
 
     @property
     def nbytes(self) -> int:
@@ -80,8 +86,8 @@ class Quantized:
         return self.codes.nbytes + self.scales.nbytes + whole
 
 
-def encode(x, name: str, block: int | None = None) -> Quantized:
-    """x (…, K) in the format `name`; block overrides the usual one.
+def encode(x, name: str, block: int | None = None, rows: int = 1) -> Quantized:
+    """x (…, K) in the format `name`; block overrides the usual one, rows > 1 makes it a tile.
 
     Raises UserError for an unknown format, a K that is no multiple of the block, or numbers that
     are none.
@@ -95,15 +101,17 @@ def encode(x, name: str, block: int | None = None) -> Quantized:
     if not x.isfinite().all():
         raise UserError("encode: x holds NaN or infinity: no scale fits.")
     blocks = x.float().unflatten(-1, (-1, block))  # (…, K / block, block)
-    largest = blocks.abs().amax(-1)  # (…, K / block)
+    largest = _of_tiles(blocks.abs().amax(-1), rows)  # (…, K / block)
     whole = None
     if form.scale == "e4m3":  # the scales themselves must fit into e4m3: one number for all
-        whole = (largest.max() / (form.largest * 448.0)).clamp(min=2.0**-126)
+        top = largest.max() if largest.numel() else largest.new_zeros(())
+        whole = (top / (form.largest * 448.0)).clamp(min=TINY)
         largest = largest / whole
     scales = store_scale(largest, form)
     wide = load_scale(scales, form) * (1.0 if whole is None else whole)
-    codes = to_codes(blocks / wide[..., None].clamp(min=2.0**-126), form).flatten(-2)
-    return Quantized(form, pack(codes) if form.bits == 4 else codes, scales, whole)
+    wide = _of_rows(wide, rows, x)[..., None].clamp(min=TINY)
+    codes = to_codes(blocks / wide, form).flatten(-2)
+    return Quantized(form, pack(codes) if form.bits == 4 else codes, scales, whole, rows)
 
 
 def decode(q: Quantized):
@@ -112,6 +120,7 @@ def decode(q: Quantized):
     wide = load_scale(q.scales, q.format)
     if q.whole is not None:
         wide = wide * q.whole
+    wide = _of_rows(wide, q.rows, codes)
     blocks = from_codes(codes, q.format).unflatten(-1, (wide.shape[-1], -1))
     return (blocks * wide[..., None]).flatten(-2)
 
@@ -119,16 +128,15 @@ def decode(q: Quantized):
 def store_scale(largest, form: Format):
     """The scale of a block whose largest number is given, in the format of scales."""
     if form.scale == "e8m0":  # the power of two of the largest number over that of the format
-        exponent = torch.floor(torch.log2(largest.clamp(min=2.0**-126)))
-        top = torch.floor(torch.log2(torch.tensor(form.largest)))
-        return (exponent - top + 127).clamp(0, 254).to(torch.uint8)
+        exponent = torch.frexp(largest.clamp(min=TINY)).exponent  # log2 would round 7.9999995 to 8
+        return (exponent - math.frexp(form.largest)[1] + 127).clamp(0, 254).to(torch.uint8)
     scale = largest / form.largest
-    return scale.to(torch.float8_e4m3fn) if form.scale == "e4m3" else scale
+    return scale.to(torch.float8_e4m3fn) if form.scale == "e4m3" else scale.clamp(min=TINY)
 
 
 def load_scale(scales, form: Format):
     """Scales as float32."""
-    return torch.exp2(scales.float() - 127) if form.scale == "e8m0" else scales.float()
+    return (scales.view(torch.float8_e8m0fnu) if form.scale == "e8m0" else scales).float()
 
 
 def to_codes(x, form: Format):
@@ -181,6 +189,21 @@ def pack(codes):
 def unpack(packed):
     """(…, K / 2) -> (…, K) uint8, each 0 to 15."""
     return torch.stack((packed & 15, packed >> 4), dim=-1).flatten(-2)
+
+
+def _of_tiles(largest, rows: int):
+    """The largest of each `rows` rows: (…, N, K / block) -> (…, N / rows, K / block)."""
+    if rows == 1:
+        return largest
+    missing = -largest.shape[-2] % rows  # of the last tile
+    return F.pad(largest, (0, 0, 0, missing)).unflatten(-2, (-1, rows)).amax(-2)
+
+
+def _of_rows(scales, rows: int, like):
+    """The way back: each row gets the scales of its tile."""
+    if rows == 1:
+        return scales
+    return scales.repeat_interleave(rows, -2)[..., : like.shape[-2], :]
 
 
 def _format(name: str) -> Format:

@@ -12,9 +12,17 @@ sum x + residual is made in the same pass and comes back beside y. Shapes: x (â€
 """
 
 import torch
+from torch.autograd.function import once_differentiable
 
 from minimodels import kernels
-from minimodels.kernels.checks import same_place, same_size, warps_for
+from minimodels.kernels.checks import (
+    LONGEST_ROW,
+    one_dtype,
+    rows_of_numbers,
+    same_place,
+    same_size,
+    warps_for,
+)
 from minimodels.kernels.compile import Build
 
 try:
@@ -37,11 +45,14 @@ def rms_norm_reference(x, weight, eps: float, offset: float = 1.0, residual=None
 def rms_norm(x, weight, eps: float, offset: float = 1.0, residual=None):
     """The same by the kernels, where this machine has a way to run them. Differentiable.
 
-    Raises UserError for tensors on other devices, a weight of another size or zero rows.
+    Raises UserError for tensors on other devices, of other dtypes or sizes that do not fit.
     """
     same_place("rms_norm", x=x, weight=weight, residual=residual)
+    rows_of_numbers("rms_norm", x=x)
+    one_dtype("rms_norm", x=x, residual=residual)
     same_size("rms_norm", x.shape[-1:], weight=weight)
-    if not kernels.on(x) or x.numel() == 0:
+    same_size("rms_norm", x.shape, residual=residual)
+    if not kernels.on(x) or x.numel() == 0 or x.shape[-1] > LONGEST_ROW:
         return rms_norm_reference(x, weight, eps, offset, residual)
     if residual is None:
         return _RMSNorm.apply(x, weight, eps, offset)
@@ -57,6 +68,7 @@ class _RMSNorm(torch.autograd.Function):
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, dy):
         dx, dweight = _backward(dy, *ctx.saved_tensors, ctx.offset, None)
         return dx, dweight, None, None
@@ -71,6 +83,7 @@ class _AddRMSNorm(torch.autograd.Function):
         return y, total
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, dy, dtotal):
         dx, dweight = _backward(dy, *ctx.saved_tensors, ctx.offset, dtotal)
         return dx, dx, dweight, None, None
@@ -78,7 +91,7 @@ class _AddRMSNorm(torch.autograd.Function):
 
 def _forward(x, residual, weight, eps: float, offset: float):
     """y, the r of each row, and the sum with the residual (x itself without one)."""
-    x, D = x.contiguous(), x.shape[-1]
+    x, weight, D = x.contiguous(), weight.contiguous(), x.shape[-1]
     rows = x.numel() // D
     y, total = torch.empty_like(x), x if residual is None else torch.empty_like(x)
     r = torch.empty(rows, device=x.device, dtype=torch.float32)
@@ -93,12 +106,12 @@ def _forward(x, residual, weight, eps: float, offset: float):
 
 def _backward(dy, x, weight, r, offset: float, dtotal):
     """dx (â€¦, D) and dweight (D,): each program sums dweight over its share of the rows."""
-    x, dy, D = x.contiguous(), dy.contiguous(), x.shape[-1]
+    x, dy, weight, D = x.contiguous(), dy.contiguous(), weight.contiguous(), x.shape[-1]
     rows = x.numel() // D
-    programs = min(rows, programs_for(x.device))
+    block = triton.next_power_of_2(D)
+    programs = min(rows, programs_for(x.device, warps_for(block)))
     dx = torch.empty_like(x)
     parts = torch.empty(programs, D, device=x.device, dtype=torch.float32)
-    block = triton.next_power_of_2(D)
     with torch.cuda.device_of(x):
         rms_norm_backward_kernel[(programs,)](
             dy, x, weight, r, dy if dtotal is None else dtotal.contiguous(), dx, parts, rows, D,
@@ -107,11 +120,15 @@ def _backward(dy, x, weight, r, offset: float, dtotal):
     return dx, parts.sum(0).to(weight.dtype)
 
 
-def programs_for(device) -> int:
-    """How many programs share the rows: as many as run at once."""
+def programs_for(device, warps: int) -> int:
+    """How many programs share the rows: as many as run at once.
+
+    With 64 registers a thread a processor holds 32 warps: two programs for rows of 4,096, 32 of one
+    warp for the short rows of a norm on heads.
+    """
     if device.type != "cuda":
         return 4
-    return 2 * torch.cuda.get_device_properties(device).multi_processor_count
+    return 32 // warps * torch.cuda.get_device_properties(device).multi_processor_count
 
 
 if triton is not None:
@@ -167,6 +184,7 @@ def builds() -> list[Build]:
                     offset="fp32")  # fmt: skip
     constants, warps = {"ADD": True, "BLOCK": 4096}, warps_for(4096)
     return [
-        Build("rms_norm", rms_norm_kernel, forward, constants, warps),
-        Build("rms_norm backward", rms_norm_backward_kernel, backward, constants, warps),
-    ]
+        Build("rms_norm", rms_norm_kernel, forward, constants, warps, aligned=("D",)),
+        Build("rms_norm backward", rms_norm_backward_kernel, backward, constants, warps,
+              aligned=("D",)),
+    ]  # fmt: skip

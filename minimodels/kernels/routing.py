@@ -9,10 +9,11 @@ Shapes: logits (N, E); experts (N, k) int64, weights (N, k) float32.
 """
 
 import torch
+from torch.autograd.function import once_differentiable
 
 from minimodels import kernels
 from minimodels.errors import UserError
-from minimodels.kernels.checks import same_place
+from minimodels.kernels.checks import dimensions, same_place
 from minimodels.kernels.compile import Build
 
 try:
@@ -34,6 +35,7 @@ def top_k_routing(logits, k: int):
     Of equal logits the first is taken. Raises UserError for a k that is not 1 to E.
     """
     same_place("top_k_routing", logits=logits)
+    dimensions("top_k_routing", "(N, E)", logits=logits)
     if not 1 <= k <= logits.shape[-1]:
         raise UserError(f"top_k_routing: k = {k} of {logits.shape[-1]} experts: ask for 1 to that.")
     if not kernels.on(logits) or logits.numel() == 0:
@@ -57,6 +59,7 @@ class _TopK(torch.autograd.Function):
         return experts, weights
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, _, dweights):
         logits, experts, weights = ctx.saved_tensors
         chosen = weights * (dweights - (dweights * weights).sum(-1, keepdim=True))  # (N, k)
@@ -72,13 +75,16 @@ if triton is not None:
         expert, choice = tl.arange(0, BLOCK), tl.arange(0, BLOCK_K)
         left = tl.load(logits_ptr + row * E + expert, mask=expert < E, other=-float("inf"))
         left = left.to(tl.float32)
+        left = tl.where(left != left, float("inf"), left)  # NaN first, as torch: it comes to light
+        free = expert < E
         chosen = tl.zeros((BLOCK_K,), tl.int32)
         values = tl.full((BLOCK_K,), -float("inf"), tl.float32)
         for i in tl.static_range(K):
             best = tl.max(left, axis=0)
-            first = tl.min(tl.where(left == best, expert, BLOCK), axis=0)  # of equals the first
+            first = tl.min(tl.where(free & (left == best), expert, BLOCK), axis=0)  # of equals
             chosen = tl.where(choice == i, first, chosen)
             values = tl.where(choice == i, best, values)
+            free &= expert != first  # also where all that is left is −∞ no expert comes twice
             left = tl.where(expert == first, -float("inf"), left)
         p = tl.exp(values - tl.max(values, axis=0))
         inside = choice < K
@@ -91,4 +97,4 @@ def builds() -> list[Build]:
     """Eight of 128 experts."""
     signature = dict(logits_ptr="*bf16", experts_ptr="*i64", weights_ptr="*fp32", E="i32")
     constants = {"K": 8, "BLOCK_K": 8, "BLOCK": 128}
-    return [Build("top_k_routing", top_k_kernel, signature, constants, num_warps=1)]
+    return [Build("top_k_routing", top_k_kernel, signature, constants, 1, aligned=("E",))]

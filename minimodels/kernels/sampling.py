@@ -12,7 +12,7 @@ import torch
 
 from minimodels import kernels
 from minimodels.errors import UserError
-from minimodels.kernels.checks import same_place, same_size
+from minimodels.kernels.checks import dimensions, one_device, same_place, same_size
 from minimodels.kernels.compile import Build
 
 try:
@@ -42,9 +42,13 @@ def top_p(logits, u, p: float, temperature: float = 1.0):
     Raises UserError for p outside of (0, 1], a temperature that is not positive or other shapes.
     """
     same_place("top_p", logits=logits)
+    dimensions("top_p", "(B, V)", logits=logits)
+    one_device("top_p", logits=logits, u=u)
     same_size("top_p", logits.shape[:1], u=u)
     if not 0 < p <= 1 or temperature <= 0:
         raise UserError(f"top_p: p = {p} must lie in (0, 1], temperature {temperature} above 0.")
+    if logits.shape[1] == 0:
+        raise UserError("top_p: logits have no words: there is nothing to draw.")
     if not kernels.on(logits) or logits.numel() == 0:
         return top_p_reference(logits, u, p, temperature)
     logits, (B, V) = logits.contiguous(), logits.shape
@@ -61,10 +65,10 @@ if triton is not None:
 
     @triton.jit
     def weights_of(row_ptr, start, V, scale, top, BLOCK: tl.constexpr):
-        """exp(z − top) of one block of a row; 0 beyond its end."""
+        """exp((z − top) / temperature) of one block of a row; 0 beyond its end."""
         i = start + tl.arange(0, BLOCK)
-        z = tl.load(row_ptr + i, mask=i < V, other=0.0).to(tl.float32) * scale
-        return tl.where(i < V, tl.exp(z - top), 0.0)
+        z = tl.load(row_ptr + i, mask=i < V, other=0.0).to(tl.float32)
+        return tl.where(i < V, tl.exp((z - top) * scale), 0.0)
 
     @triton.jit
     def mass_above(row_ptr, V, scale, top, threshold, BLOCK: tl.constexpr):
@@ -85,7 +89,6 @@ if triton is not None:
             i = start + tl.arange(0, BLOCK)
             z = tl.load(row_ptr + i, mask=i < V, other=-float("inf")).to(tl.float32)
             top = tl.maximum(top, tl.max(z, axis=0))
-        top = top * scale
         wanted = p * mass_above(row_ptr, V, scale, top, 0.0, BLOCK)
         low, high = 0.0, 1.0  # weights lie in (0, 1]: the most likely word's is 1
         for _ in range(HALVINGS):
@@ -94,7 +97,7 @@ if triton is not None:
             low = tl.where(enough, middle, low)
             high = tl.where(enough, high, middle)
         target = tl.load(u_ptr + row) * mass_above(row_ptr, V, scale, top, low, BLOCK)
-        before, chosen = 0.0, V
+        before, chosen, last = 0.0, V, 0
         for start in range(0, V, BLOCK):
             i = start + tl.arange(0, BLOCK)
             w = weights_of(row_ptr, start, V, scale, top, BLOCK)
@@ -102,6 +105,8 @@ if triton is not None:
             passed = (before + tl.cumsum(w, axis=0) > target) & (w > 0.0)
             chosen = tl.minimum(chosen, tl.min(tl.where(passed, i, V), axis=0))
             before += tl.sum(w, axis=0)
+            last = tl.maximum(last, tl.max(tl.where(w > 0.0, i, 0), axis=0))
+        chosen = tl.minimum(chosen, last)  # u near 1: the running sum may round to below it
         tl.store(ids_ptr + row, chosen.to(tl.int64))
 
 
@@ -110,4 +115,4 @@ def builds() -> list[Build]:
     signature = dict(logits_ptr="*bf16", u_ptr="*fp32", ids_ptr="*i64", V="i32", p="fp32",
                      scale="fp32")  # fmt: skip
     constants = {"HALVINGS": HALVINGS, "BLOCK": BLOCK}
-    return [Build("top_p", top_p_kernel, signature, constants, num_warps=8)]
+    return [Build("top_p", top_p_kernel, signature, constants, 8, aligned=("V",))]

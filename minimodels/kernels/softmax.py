@@ -11,15 +11,26 @@ of length 0 becomes all 0. Shapes: x (…, S), length (…) int32.
 """
 
 import torch
+from torch.autograd.function import once_differentiable
 
 from minimodels import kernels
 from minimodels.errors import UserError
-from minimodels.kernels.checks import same_place, same_size, warps_for
+from minimodels.kernels.checks import (
+    INTEGERS,
+    LONGEST_ROW,
+    one_device,
+    rows_of_numbers,
+    same_place,
+    same_size,
+    warps_for,
+)
 from minimodels.kernels.compile import Build
 
 try:
     import triton
     import triton.language as tl
+
+    from minimodels.kernels.pieces import tanh
 except ImportError:  # no Triton on this system: the reference serves
     triton = None
 
@@ -40,11 +51,14 @@ def softmax(x, cap: float | None = None, length=None):
     Raises UserError for a cap that is not positive or lengths that do not fit the rows.
     """
     same_place("softmax", x=x)
+    rows_of_numbers("softmax", x=x)
     if cap is not None and cap <= 0:
         raise UserError(f"softmax: cap = {cap} must be positive: leave it out for none.")
     if length is not None:
+        same_place("softmax", INTEGERS, length=length)
+        one_device("softmax", x=x, length=length)
         same_size("softmax", x.shape[:-1], length=length)
-    if not kernels.on(x) or x.numel() == 0:
+    if not kernels.on(x) or x.numel() == 0 or x.shape[-1] > LONGEST_ROW:
         return softmax_reference(x, cap, length)
     return _Softmax.apply(x, cap, length)
 
@@ -59,7 +73,7 @@ class _Softmax(torch.autograd.Function):
         y, block = torch.empty_like(x), triton.next_power_of_2(S)
         with torch.cuda.device_of(x):  # does nothing on a CPU
             softmax_kernel[(x.numel() // S,)](
-                x, length, y, S, cap or 1.0, CAP=cap is not None, BLOCK=block,
+                x, length, y, S, float(cap or 1), CAP=cap is not None, BLOCK=block,
                 num_warps=warps_for(block),
             )  # fmt: skip
         ctx.save_for_backward(x, y)
@@ -67,14 +81,15 @@ class _Softmax(torch.autograd.Function):
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, dy):
         x, y = ctx.saved_tensors
         S, dx = x.shape[-1], torch.empty_like(x)
         block = triton.next_power_of_2(S)
         with torch.cuda.device_of(x):
             softmax_backward_kernel[(x.numel() // S,)](
-                dy.contiguous(), x, y, dx, S, ctx.cap or 1.0, CAP=ctx.cap is not None, BLOCK=block,
-                num_warps=warps_for(block),
+                dy.contiguous(), x, y, dx, S, float(ctx.cap or 1), CAP=ctx.cap is not None,
+                BLOCK=block, num_warps=warps_for(block),
             )  # fmt: skip
         return dx, None, None
 
@@ -82,15 +97,11 @@ class _Softmax(torch.autograd.Function):
 if triton is not None:
 
     @triton.jit
-    def tanh(z):
-        return 2.0 * tl.sigmoid(2.0 * z) - 1.0
-
-    @triton.jit
     def softmax_kernel(x_ptr, length_ptr, y_ptr, S, cap, CAP: tl.constexpr, BLOCK: tl.constexpr):
         row = tl.program_id(0).to(tl.int64)
         column = tl.arange(0, BLOCK)
         length = tl.load(length_ptr + row)
-        counts = column < length
+        counts = column < tl.minimum(length, S)
         z = tl.load(x_ptr + row * S + column, mask=column < S, other=0.0).to(tl.float32)
         if CAP:
             z = cap * tanh(z / cap)
@@ -125,6 +136,7 @@ def builds() -> list[Build]:
                     cap="fp32")  # fmt: skip
     constants, warps = {"CAP": True, "BLOCK": 8192}, warps_for(8192)
     return [
-        Build("softmax", softmax_kernel, forward, constants, warps),
-        Build("softmax backward", softmax_backward_kernel, backward, constants, warps),
-    ]
+        Build("softmax", softmax_kernel, forward, constants, warps, aligned=("S",)),
+        Build("softmax backward", softmax_backward_kernel, backward, constants, warps,
+              aligned=("S",)),
+    ]  # fmt: skip

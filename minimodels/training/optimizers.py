@@ -7,6 +7,9 @@ kernel launch instead of one per parameter.
 import torch
 from torch import nn
 
+from minimodels import kernels
+from minimodels.kernels.adamw import adamw
+
 
 class AdamW(torch.optim.Optimizer):
     """Adam with decoupled weight decay; equal to `torch.optim.AdamW`.
@@ -34,6 +37,8 @@ def adamw_update(weights, group, state):
         if not state[weight]:
             state[weight].update(step=0, m=torch.zeros_like(weight), v=torch.zeros_like(weight))
         state[weight]["step"] += 1
+    if all(kernels.on(w) and state[w]["m"].dtype == torch.float32 for w in weights):
+        return adamw_by_kernel(weights, group, state)
     gradients = [w.grad for w in weights]
     m, v = [state[w]["m"] for w in weights], [state[w]["v"] for w in weights]
     beta1, beta2 = group["betas"]
@@ -51,6 +56,13 @@ def adamw_update(weights, group, state):
     torch._foreach_addcdiv_(
         weights, m, denominator, [-learning_rate / (1 - beta1**t) for t in steps]
     )
+
+
+def adamw_by_kernel(weights, group, state):
+    """The same lines in one pass over memory: each number is read once and written once."""
+    told = {name: group[name] for name in ("lr", "betas", "eps", "weight_decay")}
+    for w in weights:
+        adamw(w, w.grad, state[w]["m"], state[w]["v"], state[w]["step"], **told)
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict]:

@@ -18,8 +18,11 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm.auto import tqdm
 
+from minimodels import kernels
+from minimodels.architecture.decoder import Decoder
 from minimodels.device import can_compile
 from minimodels.errors import UserError
+from minimodels.kernels.cross_entropy import linear_cross_entropy
 from minimodels.training import checkpoints
 from minimodels.training.measure import flops_per_token, peak_flops
 from minimodels.training.muon import Muon, muon_groups
@@ -135,10 +138,20 @@ def set_learning_rate(optimizer, step: int, config: TrainConfig) -> float:
 
 def cross_entropy_sum(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor):
     """Sum over learned positions of −log p(target); (B, T), (B, T) -> scalar, in float32."""
+    if isinstance(model, Decoder) and model.head is not None and kernels.on(model.head):
+        return fused_cross_entropy_sum(model, inputs, targets)
     logits = model(inputs)  # (B, T, V)
     return F.cross_entropy(
         logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum"
     )
+
+
+def fused_cross_entropy_sum(model: Decoder, inputs: torch.Tensor, targets: torch.Tensor):
+    """The same by a kernel to which the logits of all positions never come at once."""
+    hidden = model.hidden(inputs).flatten(0, 1)  # (B·T, D)
+    targets, cap = targets.flatten(), model.config.logit_softcap
+    mean = linear_cross_entropy(hidden, model.head, targets, cap=cap)
+    return mean * (targets != IGNORED).sum()
 
 
 def accumulate(loss_sum, model, batches: Batches, step: int, config: TrainConfig):

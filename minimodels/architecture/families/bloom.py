@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from minimodels.architecture import masks
+from minimodels.architecture.attention import visible
 from minimodels.architecture.decoder import Decoder
 from minimodels.architecture.families.gpt2 import FusedAttention, GeluMLP, zero_biases
 from minimodels.architecture.positions import alibi
@@ -49,7 +50,7 @@ class Bloom(Decoder):
 
         Slots measure distance as well as positions do: padding stands in front of all.
         """
-        seen = super().seen(kind, past, T, mask, together)
+        seen = visible(past, T, mask, self.device, together=together)
         if seen is None:
             seen = masks.causal(T, past + T, self.device)
         keys = torch.arange(past + T, device=self.device)

@@ -27,8 +27,11 @@ SLACK = 10.0  # seconds beyond the limit after which a server counts as hung
 class Server:
     """A process in a box that runs requests one after the other."""
 
-    def __init__(self, hidden: tuple[Path, ...], engine: str):
-        """`hidden` is kept from its sight; `engine` as in sandbox.box, or "none": no box at all."""
+    def __init__(self, hidden: tuple[Path, ...], engine: str, triton: bool = False):
+        """`hidden` is kept from its sight; `engine` as in sandbox.box, or "none": no box at all.
+
+        triton: its interpreter is loaded with torch, once and not in every fork.
+        """
         self._control, theirs = socket.socketpair()
         confined = engine != box.NONE
         argv = [sys.executable, "-m", "minimodels.classroom.grading.server", str(theirs.fileno()),
@@ -37,6 +40,8 @@ class Server:
         if confined:
             argv = box.command(argv, look, None, engine)
         environment = box.environment(look) if confined else {**os.environ, "OMP_NUM_THREADS": "1"}
+        if triton:
+            environment = {**environment, "TRITON_INTERPRET": "1"}
         self._process = subprocess.Popen(argv, env=environment, pass_fds=[theirs.fileno()],
                                          stdin=subprocess.DEVNULL)  # fmt: skip
         theirs.close()

@@ -81,7 +81,7 @@ class Judge:
         self.engine = engine_name or engine()
         self._expected = expected or Expected()
         self._server: Server | None = None
-        self._hidden: tuple[Path, ...] = ()
+        self._made_for: tuple[tuple[Path, ...], bool] | None = None
 
     def __enter__(self) -> "Judge":
         return self
@@ -128,18 +128,19 @@ class Judge:
         return [_answer(ran.get(n), ended, because) for n in range(len(lab.checks))], peak
 
     def _ask(self, lab: Lab, cells: list[str], seed: int):
-        hidden = (*withheld(lab.forbidden), *_private(lab))
-        if self._hidden != hidden:
+        made_for = (*withheld(lab.forbidden), *_private(lab)), lab.triton
+        if self._made_for != made_for:
             self.close()
         limits, request = Limits(seconds=4 * lab.seconds), _request(lab, cells, seed)
-        reply = self._once(hidden, request, limits)
+        reply = self._once(made_for, request, limits)
         if reply[0] == "gone":  # the server may have ended for reasons that are not this notebook's
-            reply = self._once(hidden, request, limits)
+            reply = self._once(made_for, request, limits)
         return reply
 
-    def _once(self, hidden: tuple[Path, ...], request: bytes, limits: Limits):
+    def _once(self, made_for: tuple[tuple[Path, ...], bool], request: bytes, limits: Limits):
         if not self._server:
-            self._server, self._hidden = Server(hidden, self.engine), hidden
+            hidden, triton = made_for
+            self._server, self._made_for = Server(hidden, self.engine, triton), made_for
         reply = self._server.ask(request, limits)
         if reply[0] in ("gone", "too much output"):  # a late `stop` would meet the next notebook
             self.close()

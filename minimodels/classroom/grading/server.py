@@ -16,6 +16,7 @@ import sys
 
 from minimodels.classroom.grading import plain, seal
 from minimodels.classroom.grading.child import answer
+from minimodels.device import has_triton, interpret_triton, interprets_triton
 from minimodels.sandbox import calls
 from minimodels.sandbox.enter import confine
 from minimodels.sandbox.limits import Limits
@@ -27,6 +28,8 @@ def serve(control: socket.socket, confined: bool) -> None:
     import torch
 
     torch.set_num_threads(1)
+    if has_triton() and interprets_triton():  # the judge asked for it
+        interpret_triton()
     torch.ones(1).half()  # asks what the CPU can do, once: the box does not show it
     ready = "ready" if not confined or _can_confine() else "cannot confine"
     control.sendall(json.dumps({"status": ready}).encode() + b"\n")

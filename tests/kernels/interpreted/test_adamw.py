@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from minimodels.kernels.adamw import adamw
+from minimodels.errors import UserError
+from minimodels.kernels.adamw import adamw, adamw_reference
 
 SETTINGS = dict(lr=3e-2, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.2)
 
@@ -56,3 +57,37 @@ def test_strides_zeros_and_control():
     adamw(wanted, g, m, v, 2, **SETTINGS)
     adamw(other, g, torch.zeros(4, 6), v.clone(), 2, **SETTINGS)
     assert (wanted - other).abs().max() > 1e-3  # control: a state forgotten
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_the_largest_numbers(dtype):
+    """Gradients of 0, of 60,000 and of what is no number: as plain torch. The interpreter cuts off
+    where a GPU rounds: one unit in the last place in half precision."""
+    p = torch.linspace(-6e4, 6e4, 6).to(dtype)
+    g = torch.tensor([0.0, 6e4, -6e4, 1e-4, torch.nan, 1.0]).to(dtype)
+    ours, theirs = (p.clone(), *torch.zeros(2, 6)), (p.clone(), *torch.zeros(2, 6))
+    for step in (1, 2):
+        adamw(ours[0], g, *ours[1:], step, **SETTINGS)
+        adamw_reference(theirs[0], g, *theirs[1:], step, **SETTINGS)
+    unit = 1e-6 if dtype == torch.float32 else 2**-7 if dtype == torch.bfloat16 else 2**-10
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=2 * unit, atol=0, equal_nan=True)
+
+
+def test_autograd_sees_the_step():
+    """A graph made before the step holds numbers that are gone: an error, as after torch's step."""
+    p, state = torch.ones(3, requires_grad=True), torch.zeros(2, 3)
+    loss = (p * p).sum()
+    adamw(p, torch.ones(3), *state, 1, **SETTINGS)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_bad_input():
+    p = torch.ones(3)
+    with pytest.raises(UserError, match="step = 0, but the first step is 1"):
+        adamw(p, p, p, p, 0, **SETTINGS)
+    with pytest.raises(UserError, match="m is torch.bfloat16, only float32"):
+        adamw(p, p, p.bfloat16(), p, 1, **SETTINGS)
+    with pytest.raises(UserError, match=r"v has shape \(2,\)"):
+        adamw(p, p, p, p[:2], 1, **SETTINGS)

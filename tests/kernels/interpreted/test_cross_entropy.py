@@ -106,3 +106,38 @@ def test_control():
     with pytest.raises(AssertionError, match="value"):
         same(linear_cross_entropy, lambda **t: wide_reference(**t, z_loss=1e-3), tensors,
              torch.float32, targets=targets, scale=4)  # fmt: skip
+
+
+def test_a_vocabulary_of_256_000():
+    tensors, targets = inputs(2, 3, 256_000, ignored=0.0)
+    same(linear_cross_entropy, wide_reference, tensors, torch.float32, targets=targets, z_loss=1e-2,
+         cap=30.0, scale=4)  # fmt: skip
+
+
+def test_all_equal():
+    """No weights: the loss is ln V, and the gradient what is left of the target."""
+    tensors, targets = inputs(3, 4, 50, ignored=0.0)
+    tensors["weight"] *= 0
+    same(linear_cross_entropy, wide_reference, tensors, torch.float32, targets=targets, scale=4)
+
+
+def test_a_scaled_loss_in_half_precision():
+    """65,536, where a gradient scaler begins, is more than fp16 can say: the gradients are not."""
+    tensors, targets = inputs(40, 5, 30)
+    ours = {name: t.half().requires_grad_() for name, t in tensors.items()}
+    wide = {name: t.half().double().requires_grad_() for name, t in tensors.items()}
+    (2.0**16 * linear_cross_entropy(**ours, targets=targets)).backward()
+    (2.0**16 * wide_reference(**wide, targets=targets)).backward()
+    for name, tensor in ours.items():
+        close(tensor.grad, wide[name].grad, torch.float16, 4, name)
+
+
+def test_targets_of_32_bits_and_a_row_that_does_not_count():
+    """A row of infinities that does not count leaves the loss and the other rows alone."""
+    tensors, targets = inputs(4, 5, 9, ignored=0.0)
+    tensors = {name: t.float() for name, t in tensors.items()}
+    targets[2] = -100
+    wanted = linear_cross_entropy(**tensors, targets=targets)
+    assert linear_cross_entropy(**tensors, targets=targets.int()) == wanted
+    tensors["hidden"][2] = torch.inf
+    assert linear_cross_entropy(**tensors, targets=targets) == wanted

@@ -62,6 +62,8 @@ CASES = {
     "window": ((1, 2, 2, 300, 8), {"window": 150}),
     "wide window": ((1, 2, 1, 20, 8), {"window": 99}),
     "capped": ((1, 2, 1, 37, 80), {"softcap": 1.5, "window": 20}),
+    "largest head": ((1, 3, 1, 20, 256), {}),
+    "long": ((1, 2, 1, 3000, 8), {}),
 }
 
 
@@ -107,6 +109,23 @@ def test_each_sequence_has_its_own_length():
             alone = wide_attention(q.double(), k[:, :, : lengths[b]].double(),
                                    v[:, :, : lengths[b]].double(), window)  # fmt: skip
             assert (out[b : b + 1] - alone).abs().max() < 4e-6
+
+
+def test_padding_is_seen_by_nobody():
+    """Rows of 40, 23 and no real tokens behind padding, some of it wider than a block of keys."""
+    given = {name: x.float() for name, x in inputs(3, 4, 2, 40, 8).items()}
+    segments = torch.tensor([[0] * 40, [-1] * 17 + [0] * 23, [-1] * 40])
+    for told in ({}, {"window": 30}, {"softcap": 2.0}):
+        out = decode_attention(**given, **told, segments=segments)
+        assert (out[2] == 0).all()
+        for b, real in ((0, 40), (1, 23)):
+            alone = {name: x[b : b + 1, :, -real:].double() for name, x in given.items()}
+            assert (out[b : b + 1] - wide_attention(**alone, **told)).abs().max() < 4e-6
+        assert (out[1] - decode_attention(**given, **told)[1]).abs().max() > 0.1  # control
+    documents = torch.tensor([[5] * 30 + [2] * 10] * 3)  # the last one's document is its own
+    last = {name: x[:, :, -10:].double() for name, x in given.items()}
+    out = decode_attention(**given, segments=documents)
+    assert (out - wide_attention(**last)).abs().max() < 4e-6
 
 
 @pytest.mark.parametrize("parts", [1, 2, 5, 40])

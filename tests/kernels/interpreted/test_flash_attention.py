@@ -127,8 +127,9 @@ def test_random_shapes(data):
     compare(given, tolerance=3, **told)
 
 
-@pytest.mark.parametrize("d", [80, 192])
-def test_head_sizes_between_powers_of_two(d):
+@pytest.mark.parametrize("d", [1, 64, 80, 128, 192, 256])
+def test_head_sizes(d):
+    """Also those between powers of two, and the smallest and the largest."""
     compare(inputs(1, 1, 1, 18, 18, d))
 
 
@@ -206,3 +207,24 @@ def test_control_of_the_gradient():
     with pytest.raises(AssertionError, match="gradient of q"):
         same(lambda **t: kernel(**t, softcap=2.0), slopeless, inputs(1, 1, 1, 20, 20, 8),
              torch.float32, scale=3)  # fmt: skip
+
+
+def test_a_long_past():
+    """Three queries, 700 keys."""
+    compare(inputs(1, 2, 1, 3, 700, 8), tolerance=3)
+
+
+def test_the_largest_numbers():
+    """Scores of a million, and values of 60,000 in fp16; what is no number stays in its row."""
+    given = inputs(1, 1, 1, 20, 20, 8)
+    q, k = 300 * given["q"], 300 * given["k"]
+    v = torch.full_like(given["v"], 6e4)
+    q, k, v = (x.half().requires_grad_() for x in (q, k, v))
+    out, lse = flash_attention(q, k, v)
+    out.float().mean().backward()
+    assert (out - 6e4).abs().max() <= 32 and lse.isfinite().all()
+    assert all(x.grad.isfinite().all() for x in (q, k, v))
+    q, k, v = (x.float() for x in given.values())
+    q[0, 0, 5] = torch.nan
+    out, _ = flash_attention(q, k, v)
+    assert out.isnan().any(-1)[0, 0].tolist() == [i == 5 for i in range(20)]

@@ -62,3 +62,28 @@ def test_strides_and_nothing():
 def test_control():
     with pytest.raises(AssertionError, match="value"):
         same(geglu, wide_swiglu, {"gate": draw((4, 9)), "up": draw((4, 9), 1)}, torch.float32)
+
+
+@pytest.mark.parametrize("most", [3e38, 1e20, 6e4])
+@pytest.mark.parametrize("name", GATED)
+def test_the_largest_numbers(name, most):
+    """The bend of a huge number is itself or 0, and its slope 1 or 0: no 0 · ∞ on the way."""
+    kernel, _ = GATED[name]
+    dtype = torch.float16 if most == 6e4 else torch.float32
+    gate = torch.tensor([most, -most], dtype=dtype, requires_grad=True)
+    up = torch.tensor([0.5, 0.5], dtype=dtype, requires_grad=True)
+    y = kernel(gate, up)
+    y.backward(torch.ones(2, dtype=dtype))
+    torch.testing.assert_close(y, torch.tensor([most / 2, 0.0], dtype=dtype))
+    torch.testing.assert_close(gate.grad, torch.tensor([0.5, 0.0], dtype=dtype))
+    torch.testing.assert_close(up.grad, torch.tensor([most, 0.0], dtype=dtype))
+
+
+def test_what_is_no_number_stays_so():
+    """A NaN that became 0 would hide where it came from."""
+    x = torch.tensor([torch.nan, 1.0, -1.0], requires_grad=True)
+    y = squared_relu(x)
+    y.sum().backward()
+    assert y[0].isnan() and x.grad[0].isnan() and x.grad[1:].tolist() == [2.0, 0.0]
+    for kernel, _ in GATED.values():
+        assert kernel(x, torch.ones(3)).isnan().tolist() == [True, False, False]

@@ -6,9 +6,9 @@ from against import DTYPES, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minimodels.kernels.layer_norm import layer_norm
+from minimodels.kernels.layer_norm import layer_norm, layer_norm_reference
 
-SHAPES = [(3, 2), (2, 3, 5), (4, 128), (7, 100), (1, 1030)]
+SHAPES = [(3, 1), (3, 2), (2, 3, 5), (4, 128), (7, 100), (1, 1030)]
 
 
 def wide_reference(x, weight, bias, eps, residual=None):
@@ -29,8 +29,10 @@ def inputs(shape, seed=0, residual=False):
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_equals_float64(shape, dtype, residual):
-    """Twice the usual: the sum with the residual is rounded before the norm."""
-    same(layer_norm, wide_reference, inputs(shape, residual=residual), dtype, eps=1e-2, scale=2)
+    """Twice the usual: the sum with the residual is rounded before the norm. A row of one number is
+    its own mean: what is left of its gradient is a difference of numbers of size 1."""
+    same(layer_norm, wide_reference, inputs(shape, residual=residual), dtype, eps=1e-2, scale=2,
+         least=1)  # fmt: skip
 
 
 @given(rows=st.integers(1, 9), D=st.integers(2, 300), seed=st.integers(0, 99))
@@ -57,3 +59,21 @@ def test_control():
     with pytest.raises(AssertionError, match="value"):
         same(layer_norm, lambda **t: wide_reference(**t) * 1.001, inputs((4, 9)), torch.float32,
              eps=1e-3)  # fmt: skip
+
+
+@pytest.mark.parametrize("D", [8192, 16_384, 20_000])
+def test_long_rows(D):
+    """Up to 16,384 numbers lie in one program's registers; beyond that plain torch serves."""
+    given = inputs((2, D), residual=True)
+    same(layer_norm, wide_reference, given, torch.float32, eps=1e-3, scale=2)
+
+
+def test_the_largest_numbers():
+    """60,000 in fp16, and what plain torch says of what is no number."""
+    given = inputs((2, 6)) | {"x": torch.tensor([[6e4, -6e4, 0, 1, 2, 3]] * 2).double()}
+    same(layer_norm, wide_reference, given, torch.float16, eps=1e-3, scale=2)
+    x = torch.stack((torch.full((6,), torch.inf), torch.full((6,), torch.nan), torch.arange(6.0)))
+    told = (given["weight"].float(), given["bias"].float(), 1e-3)
+    found = layer_norm(x, *told)
+    torch.testing.assert_close(found, layer_norm_reference(x, *told), equal_nan=True)
+    assert found[:2].isnan().all() and found[2].isfinite().all()

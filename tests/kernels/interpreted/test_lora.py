@@ -4,6 +4,7 @@ import pytest
 import torch
 from against import DTYPES, same
 
+from minimodels.kernels import lora as lora_file
 from minimodels.kernels.lora import lora
 
 CASES = [(1, 5, 7, 1), (3, 70, 33, 4), (66, 10, 64, 16), (5, 8, 100, 40)]
@@ -45,3 +46,27 @@ def test_null_case_and_control():
     nothing = given | {"B": torch.zeros(10, 4)}
     torch.testing.assert_close(lora(**nothing), plain, rtol=0, atol=2e-5)
     assert (lora(**given) - plain).abs().max() > 1
+
+
+def test_wide_tiles(monkeypatch):
+    """What a GPU takes for many rows: 9 by 2 tiles, so that the last band is one tile tall."""
+    tile = lora_file.WIDE_TILE | {"num_stages": 1}
+    monkeypatch.setattr(lora_file, "tile_for", lambda *_: tile)
+    same(lora, wide_reference, inputs(1030, 130, 70, 4), torch.float32, scale=4, gradients=False)
+
+
+@pytest.mark.parametrize("case", [(2, 3, 8192, 2), (3, 5, 40, 32), (3, 5, 40, 33)], ids=str)
+def test_long_rows_and_wide_ranks(case):
+    """8,192 numbers a row; ranks of 32, the last that fits a program in float32, and more."""
+    same(lora, wide_reference, inputs(*case), torch.float32, scale=4)
+
+
+def test_equal_and_huge():
+    """All equal; 1e18, whose products pass 1e36; one row of NaN stays in its row."""
+    given = inputs(3, 5, 40, 2)
+    ones = {name: torch.ones_like(t) for name, t in given.items()}
+    same(lora, wide_reference, ones, torch.float32)
+    same(lora, wide_reference, given | {"x": 1e18 * given["x"]}, torch.float32, scale=4)
+    given = {name: t.float() for name, t in given.items()}
+    given["x"][1] = torch.nan
+    assert lora(**given).isnan().all(-1).tolist() == [False, True, False]

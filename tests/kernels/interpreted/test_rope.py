@@ -8,7 +8,7 @@ from minimodels.kernels.rope import rope
 
 CASES = [  # B, H, T, d, turned numbers, angles a text
     (1, 1, 1, 2, 2, 1), (2, 3, 5, 8, 8, 1), (2, 3, 5, 12, 6, 2), (1, 2, 7, 80, 80, 1),
-    (3, 1, 4, 20, 10, 3),
+    (3, 1, 4, 20, 10, 3), (1, 17, 2, 256, 256, 1), (2, 2, 3, 7, 4, 2), (1, 1, 300, 6, 2, 1),
 ]  # fmt: skip
 
 
@@ -46,3 +46,20 @@ def test_a_turn_and_back():
     x, cos, sin = (t.float() for t in inputs(2, 3, 5, 12, 6, 2))
     torch.testing.assert_close(rope(rope(x, cos, sin), cos, -sin), x, rtol=0, atol=1e-6)
     assert (rope(rope(x, cos, sin), cos, sin) - x).abs().max() > 0.1  # control
+
+
+def test_angles_of_another_dtype():
+    """Under autocast q is bf16 and its angles are float32: the result has the dtype of q."""
+    x, cos, sin = (t.float() for t in inputs(2, 3, 5, 8, 8, 1))
+    found = rope(x.bfloat16(), cos, sin)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), rope(x.bfloat16().float(), cos, sin), rtol=8e-3,
+                               atol=8e-3)  # fmt: skip
+
+
+def test_the_largest_numbers():
+    """1e38 turns without overflow, and what is no number stays in its pair."""
+    x = torch.tensor([1e38, torch.nan, -1e38, 1.0]).view(1, 1, 1, 4)
+    y = rope(x, torch.full((1, 1, 1, 2), 0.6), torch.full((1, 1, 1, 2), 0.8))[0, 0, 0]
+    torch.testing.assert_close(y[::2], torch.tensor([1.4e38, 0.2e38]))
+    assert y[1::2].isnan().all()

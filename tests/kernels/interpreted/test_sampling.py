@@ -57,3 +57,29 @@ def test_control_and_bad_input():
     for p, temperature in ((0.0, 1.0), (1.2, 1.0), (0.5, 0.0)):
         with pytest.raises(UserError, match="must lie in"):
             top_p(logits, u, p, temperature)
+
+
+def test_never_beyond_the_vocabulary():
+    """u as near to 1 as float32 can say, where sums may round to below it; barred and NaN words."""
+    last = torch.full((40,), 1 - 2.0**-24)
+    logits = torch.randn(40, 777, generator=torch.Generator().manual_seed(6))
+    logits[:, 700:] = -torch.inf
+    for p in (0.5, 1.0):
+        assert top_p(logits, last, p).max() < 700
+        assert top_p(logits, 0 * last, p).max() < 700
+    strange = torch.stack((torch.full((9,), torch.nan), torch.full((9,), -torch.inf)))
+    assert ((0 <= top_p(strange, last[:2], 0.9)) & (top_p(strange, last[:2], 0.9) < 9)).all()
+
+
+def test_the_largest_numbers():
+    """3e38 at any temperature: the differences count, and they are finite."""
+    logits = torch.tensor([[3e38, 0.0, 3e38, -3e38]])
+    for temperature in (1e-6, 1.0, 100.0):
+        ids = [top_p(logits, torch.tensor([u]), 0.9, temperature).item() for u in (0.1, 0.9)]
+        assert ids == [0, 2]
+
+
+def test_a_long_vocabulary():
+    """Steps of 4,096 over 20,000 words: the draw of the reference."""
+    logits, u = inputs(1, 20_000, seed=7)
+    assert torch.equal(top_p(logits, u, 0.9), top_p_reference(logits, u, 0.9))

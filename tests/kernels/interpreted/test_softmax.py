@@ -27,14 +27,14 @@ def draw(shape, seed=0):
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("shape", [(1,), (3, 1), (2, 3, 5), (4, 128), (1, 1030)], ids=str)
 def test_equals_float64(shape, dtype, cap):
-    same(softmax, wide_reference, {"x": draw(shape)}, dtype, cap=cap)
+    same(softmax, wide_reference, {"x": draw(shape)}, dtype, cap=cap, least=1)
 
 
 @given(rows=st.integers(1, 9), S=st.integers(1, 300), seed=st.integers(0, 99),
        cap=st.sampled_from([None, 1.5, 50.0]))  # fmt: skip
 @settings(max_examples=15, deadline=None)
 def test_random_shapes(rows, S, seed, cap):
-    same(softmax, wide_reference, {"x": draw((rows, S), seed)}, torch.float32, cap=cap)
+    same(softmax, wide_reference, {"x": draw((rows, S), seed)}, torch.float32, cap=cap, least=1)
 
 
 def test_lengths():
@@ -59,3 +59,30 @@ def test_strange_strides_and_control():
     torch.testing.assert_close(softmax(x), x.softmax(-1), rtol=0, atol=1e-6)
     with pytest.raises(AssertionError, match="value"):
         same(softmax, wide_reference, {"x": draw((3, 5))}, torch.float32, cap=None, scale=1e-6)
+
+
+@pytest.mark.parametrize("S", [8192, 16_384, 20_000])
+def test_long_rows(S):
+    """Up to 16,384 numbers lie in one program's registers; beyond that plain torch serves."""
+    same(softmax, wide_reference, {"x": draw((2, S))}, torch.float32, cap=5.0)
+
+
+def test_lengths_beyond_the_row():
+    """A length over the row's own, or below 0, is cut: nothing outside of the row counts."""
+    x = draw((3, 5)).float()
+    y = softmax(x, length=torch.tensor([99, 5, -4]))
+    torch.testing.assert_close(y[:2], x[:2].softmax(-1), rtol=0, atol=1e-6)
+    assert (y[2] == 0).all()
+
+
+def test_the_largest_numbers():
+    """3e38, 60,000 in fp16, and −∞ where a mask was added; a row of −∞ is NaN, as in torch."""
+    for dtype, most in ((torch.float32, 3e38), (torch.bfloat16, 3e38), (torch.float16, 6e4)):
+        x = torch.tensor([[most, most, -most, 0.0], [-most, -most, -most, -most]], dtype=dtype)
+        assert softmax(x).tolist() == [[0.5, 0.5, 0.0, 0.0], [0.25] * 4]
+        assert softmax(x, 30.0).isfinite().all()
+    x = torch.tensor([[-torch.inf, 1.0, -torch.inf], [-torch.inf] * 3, [torch.nan, 1.0, 2.0]])
+    torch.testing.assert_close(softmax(x), x.softmax(-1), equal_nan=True)
+    x.requires_grad_()
+    softmax(x)[0].sum().backward()
+    assert (x.grad[0] == 0).all()
