@@ -87,6 +87,7 @@ def interpret_triton() -> None:
     knobs.compilation.front_end_debugging = True  # an error in a kernel is raised as it is
     for name in ("binary_op", "unary_op", "create_dot"):
         setattr(InterpreterBuilder, name, _without_bf16(getattr(InterpreterBuilder, name)))
+    InterpreterBuilder.get_bf16 = _refuse_bf16  # a constant, to be added to bf16
 
 
 def threads() -> int:
@@ -140,13 +141,17 @@ def _without_bf16(operation):
     def checked(builder, *operands):
         for operand in operands:
             if str(getattr(operand, "dtype", "")) in ("bf16", "bfloat16"):
-                raise UserError(
-                    "Triton's interpreter computes bf16 wrongly: write .to(tl.float32) after "
-                    "tl.load, and before tl.dot."
-                )
+                _refuse_bf16()
         return operation(builder, *operands)
 
     return checked
+
+
+def _refuse_bf16(*_):
+    raise UserError(
+        "Triton's interpreter computes bf16 wrongly: write .to(tl.float32) after tl.load, and "
+        "before tl.dot."
+    )
 
 
 def _named(name: str):

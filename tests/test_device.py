@@ -117,10 +117,15 @@ def square(x_ptr, out_ptr, B: tl.constexpr):
     i = tl.arange(0, B)[:, None] * B + tl.arange(0, B)[None, :]
     x = tl.load(x_ptr + i)
     tl.store(out_ptr + i, tl.dot(x, x))
+@triton.jit
+def one_more(x_ptr, out_ptr, B: tl.constexpr):
+    i = tl.arange(0, B)
+    tl.store(out_ptr + i, 1.0 + tl.load(x_ptr + i))
 x, out = torch.randn(256).bfloat16(), torch.empty(256)
 double[(1,)](x, out, 256, True)
 assert torch.equal(out, 2 * x.float()) and triton_mode() == "interpreter"
-for launch in (lambda: double[(1,)](x, out, 256, False), lambda: square[(1,)](x, out, 16)):
+for launch in (lambda: double[(1,)](x, out, 256, False), lambda: square[(1,)](x, out, 16),
+               lambda: one_more[(1,)](x, out, 256)):
     try:
         launch()
     except Exception as error:
@@ -138,7 +143,7 @@ def test_the_interpreter_is_asked_for_in_time_and_refuses_bf16(tmp_path):
         return done.stdout, done.stderr
 
     said, _ = run("early")
-    assert said.count("computes bf16 wrongly: write .to(tl.float32)") == 2
+    assert said.count("computes bf16 wrongly: write .to(tl.float32)") == 3
     assert "restart the notebook's kernel" in run("late")[1]
 
 

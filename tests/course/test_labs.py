@@ -40,6 +40,7 @@ def test_the_stub_gets_none(judge, lab):
         assert verdict.points == 0 and verdict.message, verdict
 
 
+@pytest.mark.timeout(900)  # up to forty gradings
 def test_each_mutant_gets_what_is_declared(judge, lab):
     wrong = []
     for mutant in lab.mutants:
