@@ -3,8 +3,9 @@
     m ← β₁ m + (1 − β₁) g,   v ← β₂ v + (1 − β₂) g²
     p ← p − lr · λ p − lr · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
 
-Four tensors are read and three written: 28 bytes a parameter in float32, against some fifteen
-passes in plain torch. States are float32; parameters may be bf16. Shapes: all the same.
+Four tensors are read and three written: 28 bytes a parameter in float32. The steps of the reference
+read or write a tensor 28 times, 112 bytes. States are float32; parameters may be bf16. Shapes: all
+the same.
 """
 
 import torch

@@ -10,7 +10,8 @@ from minimodels.kernels.compile import Build
 
 # BLOCK_M, BLOCK_N, warps and stages for heads of up to 64, 128 and 256 numbers: what fits into a
 # program's shared memory (163 KiB on sm_80, 99 on "small", 227 on sm_90, 64 on gfx942) and does
-# not spill. More queries a program read each key less often; more stages load further ahead.
+# not spill. With more queries a program, each key is read less often; with more stages, loads begin
+# further ahead.
 FORWARD = {
     "sm_80": {64: (128, 64, 4, 3), 128: (128, 64, 8, 3), 256: (64, 64, 8, 2)},
     "small": {64: (128, 64, 4, 3), 128: (128, 64, 8, 2), 256: (64, 32, 8, 2)},

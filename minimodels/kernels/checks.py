@@ -7,7 +7,7 @@ from minimodels.errors import UserError
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)
 NO_FP8 = "FP8 tensor cores begin with compute capability 8.9 (L4, H100): use mx_matmul or bf16."
 INTEGERS = (torch.int32, torch.int64)
-LONGEST_ROW = 16_384  # more does not fit into the registers of one program: plain torch serves
+LONGEST_ROW = 16_384  # at twice that gradients spill out of the registers: plain torch serves
 
 
 def same_place(operation: str, dtypes=FLOATS, **tensors) -> None:

@@ -37,9 +37,9 @@ class Build:
     signature: argument -> "*bf16", "i32", "fp32", a tuple of them, …; constants: the constexpr
     arguments; `aligned` names integers that are multiples of 16 when launched (strides), `targets`
     those the constants are meant for; num_stages None leaves the number to Triton, as a launch that
-    does not name it. `spills` bytes a thread may lie in slow memory, with a reason
-    where it is set. `refused` maps a target that lacks what the kernel needs to the sentence that
-    says so.
+    does not name it. `spills`: how many bytes a thread the tests let lie in slow memory, with a
+    reason where it is set. `refused` maps a target that lacks what the kernel needs to the sentence
+    that says so.
     """
 
     name: str

@@ -87,7 +87,10 @@ def check(name: str, q, k, v, window, softcap, scale) -> None:
 
 
 def settings(q, num_kv_heads: int, window, softcap, scale) -> dict:
-    """What the first kernel is told beside its tensors. The score is factor · raw, base two."""
+    """What the first kernel is told beside its tensors.
+
+    A score times log2(e) is factor · raw: raw is q · k, or tanh(bend · q · k) under a cap.
+    """
     H, d = q.shape[1], q.shape[3]
     scale = d**-0.5 if scale is None else scale
     group = H // num_kv_heads
@@ -156,7 +159,7 @@ if triton is not None:
     @triton.jit
     def leave(outs_ptr, lses_ptr, acc, m, total, row, part, parts, GROUP: tl.constexpr,
               D: tl.constexpr, BLOCK_D: tl.constexpr):  # fmt: skip
-        """Write a part: row counts (batch, head), −∞ says that it saw no key."""
+        """Write a part. row: which of the B · H heads; an lse of −∞ says that it saw no key."""
         inside = tl.arange(0, acc.shape[0]) < GROUP
         column = tl.arange(0, BLOCK_D)[None, :]
         safe = tl.where(total == 0, 1.0, total)

@@ -55,31 +55,45 @@ def rooflines(rows, machine, title: str):
     """Operations under a machine's two roofs, and below them their names at the same FLOPs a byte.
 
     rows: name -> (flops, bytes); machine: anything with name, flops and bandwidth. Hollow points
-    are held up by memory, filled ones by arithmetic.
+    are held up by memory, filled ones by arithmetic: a list of names on either side of the ridge.
     """
     ridge = machine.flops / machine.bandwidth
     placed = sorted((flops / moved, name) for name, (flops, moved) in rows.items())
+    memory = [point for point in placed if point[0] < ridge]
+    arithmetic = [point for point in placed if point[0] >= ridge]
+    lines = max(len(memory), len(arithmetic))
     figure, (above, below) = plt.subplots(
-        2, 1, figsize=(8.5, 2.8 + 0.21 * len(rows)), sharex=True, layout="constrained",
-        height_ratios=(2.3, 0.21 * len(rows)),
+        2, 1, figsize=(8.5, 2.8 + 0.25 * lines), sharex=True, layout="constrained",
+        height_ratios=(2.2, 0.25 * (lines + 1)),
     )  # fmt: skip
-    low, high = placed[0][0] / 3, 40 * placed[-1][0]  # room for names at the right
+    low, high = placed[0][0] / 2, 60 * placed[-1][0]  # room for names at the right
     x = np.logspace(np.log10(low), np.log10(high), 200)
     above.plot(x, np.minimum(machine.flops, machine.bandwidth * x) / 1e12, color="0.3", lw=2)
-    above.text(ridge * 1.15, machine.flops / 2e15, f"ridge: {ridge:.0f} FLOPs a byte", fontsize=10)
-    for number, (intensity, name) in enumerate(placed):
-        color = COLORS[5] if intensity < ridge else COLORS[6]
-        style = dict(marker="o", ms=7, mec=color, mfc="white" if intensity < ridge else color)
-        height = min(machine.flops, machine.bandwidth * intensity) / 1e12
-        above.plot(intensity, height, ls="", **style)
-        below.plot(intensity, number, ls="", **style)
-        below.text(intensity * 1.35, number, name, fontsize=10, va="center",
-                   bbox=dict(fc="white", lw=0, pad=1))  # fmt: skip
+    above.text(ridge * 1.25, 1, f"ridge: {ridge:.0f} FLOPs a byte", fontsize=12)
+    for points, color, filled in ((memory, COLORS[5], "white"), (arithmetic, COLORS[6], COLORS[6])):
+        style = dict(marker="o", ms=8, mec=color, mfc=filled, ls="")
+        for number, (intensity, name) in enumerate(points):
+            height = min(machine.flops, machine.bandwidth * intensity) / 1e12
+            above.plot(intensity, height, **style)
+            below.plot(intensity, number, **style)
+            left = ridge / 100 < intensity < ridge  # at the right its name would cross the ridge
+            below.text(intensity / 1.4 if left else intensity * 1.4, number, name, fontsize=12,
+                       va="center", ha="right" if left else "left")  # fmt: skip
     for axes in (above, below):
         axes.axvline(ridge, color="0.6", ls=":")
-    above.set(yscale="log", ylabel=f"TFLOP/s at best\non {machine.name}", title=title)
-    below.set(xscale="log", xlim=(low, high), xlabel="FLOPs for each byte moved", yticks=[],
-              ylim=(len(rows) - 0.3, -0.7))  # fmt: skip
+        axes.tick_params(labelsize=12)
+    for edge, side, limit in (
+        (ridge / 1.25, "right", "memory"),
+        (ridge * 1.25, "left", "arithmetic"),
+    ):
+        below.text(
+            edge, -1.1, f"held up by {limit}", fontsize=12, ha=side, va="center", weight="bold"
+        )
+    above.set(yscale="log")
+    above.set_ylabel(f"TFLOP/s at best\non {machine.name}", fontsize=12)
+    above.set_title(title, fontsize=13)
+    below.set(xscale="log", xlim=(low, high), yticks=[], ylim=(lines - 0.3, -1.8))
+    below.set_xlabel("FLOPs for each byte moved", fontsize=12)
     plt.close(figure)
     return figure
 
@@ -92,12 +106,12 @@ def tiles(M: int, N: int, K: int, side: int, machine, sides=(16, 32, 64, 128, 25
     """
     traffic = [2 * M * N * K * 2 / s / 1e9 for s in sides]
     held = [f"sums {4 * s * s // 1024} KiB\nstrips {3 * 2 * 2 * s * 64 // 1024} KiB" for s in sides]
-    figure, axes = plt.subplots(figsize=(8, 3.4), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
     colors = ["#D55E00" if s == side else "0.75" for s in sides]
     bars = axes.bar(range(len(sides)), traffic, color=colors)
     labels = [f"{t:,.1f} GB\n{h}" for t, h in zip(traffic, held, strict=True)]
-    axes.bar_label(bars, labels, fontsize=9, padding=2)
-    axes.set(ylim=(0, 1.45 * max(traffic)), ylabel="GB read", xlabel="side of the tile")
+    axes.bar_label(bars, labels, fontsize=11, padding=2)
+    axes.set(ylim=(0, 1.5 * max(traffic)), ylabel="GB read", xlabel="side of the tile")
     axes.set_xticks(range(len(sides)), sides)
     memory = traffic[sides.index(side)] * 1e9 / machine.bandwidth
     axes.set_title(

@@ -129,7 +129,10 @@ class _FlashAttention(torch.autograd.Function):
 
 
 def settings(q, k, causal, window, softcap, segments, scale) -> dict:
-    """What every kernel is told beside its tensors. The scaled score is factor · raw, base two."""
+    """What every kernel is told beside its tensors.
+
+    A score times log2(e) is factor · raw: raw is q · k, or tanh(bend · q · k) under a cap.
+    """
     return dict(
         H=q.shape[1], GROUP=q.shape[1] // k.shape[1], T=q.shape[2], S=k.shape[2],
         window=0 if window is None else min(window, 2**30), bend=scale / (softcap or 1.0),

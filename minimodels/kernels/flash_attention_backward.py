@@ -1,14 +1,15 @@
-"""FlashAttention-2 (arXiv 2307.08691), backward: Algorithm 2, with no sum left to chance.
+"""FlashAttention-2 (arXiv 2307.08691), backward: Algorithm 2, with its sums in a fixed order.
 
 With p = exp(s − lse), computed again from q, k and the lse that forward kept:
 
     dv = pᵀ dout,   dp = dout vᵀ,   ds = p · (dp − delta),   dq = scale · ds k,   dk = scale · dsᵀ q
 
-where delta = Σ over d of out · dout − dlse, one number a query: it stands for the softmax's sum
-over all keys. A soft-cap multiplies ds by the slope of its bend, 1 − tanh². Algorithm 2 walks over
-keys and adds to dq from many programs at once, in an order that varies. Here two kernels walk: one
-owns keys and sums dk and dv, one owns queries and sums dq. That is seven products in place of five,
-and the same bits every time. Query heads that share a key head are summed by its program.
+where delta = Σ over d of out · dout − dlse, one number a query: the first term equals Σ over keys
+of p · dp, which the gradient of a softmax takes off. A soft-cap multiplies ds by the slope of its
+bend, 1 − tanh². Algorithm 2 walks over keys and adds to dq from many programs at once, in an order
+that varies. Here two kernels walk: one owns keys and sums dk and dv, one owns queries and sums dq.
+That is seven products in place of five, and the same bits every time. Query heads that share a key
+head are summed by its program.
 
 Shapes: q, out, dout, dq (B, H, T, d); k, v, dk, dv (B, K, S, d); lse, delta (B, H, T).
 """

@@ -1,4 +1,4 @@
-"""Products of FP8 numbers that are as good as their numbers: DeepSeek-V3's, for training in 8 bits.
+"""Products of FP8 numbers with sums exact enough to train with: DeepSeek-V3's method.
 
     y[m, n] = Σ over blocks b of K:  s[m, b] · S[n // 128, b] · Σ over k in b:  x[m, k] · W[n, k]
 

@@ -28,7 +28,7 @@ except ImportError:  # no Triton on this system: the reference serves
     triton = None
 
 BLOCK_M, BLOCK_N = 16, 64  # few rows: this is for decoding, where M is the batch
-SMALLEST_STEP = 32  # of K: what a product of tensor cores needs, and two packed bytes of 16
+SMALLEST_STEP = 32  # along K: tl.dot wants 16 at least, and int4 comes as two codes a byte
 
 
 def int_matmul_reference(x, weight: Quantized):
@@ -39,7 +39,8 @@ def int_matmul_reference(x, weight: Quantized):
 def int_matmul(x, weight: Quantized):
     """x (…, K) times weight (N, K) in int8 or int4: (…, N) in the dtype of x. Differentiable in x.
 
-    Raises UserError for another format, for sizes that do not fit, or for groups under 32.
+    Raises UserError for another format, for sizes that do not fit, or for groups that
+    are no multiple of 32.
     """
     same_place("int_matmul", x=x)
     rows_of_numbers("int_matmul", x=x)

@@ -98,9 +98,10 @@ class _LayerNorm(torch.autograd.Function):
 
 
 def stages_for(row: int) -> int:
-    """2: the next row is on its way in shared memory, where three rows of so many bytes fit.
+    """2 where the next row of x, dy and dtotal fits into shared memory beside this one, else 1.
 
-    Registers leave a processor room for one program, and no other one works while it waits.
+    `row` is its bytes in one tensor. One program takes a processor's registers, so that no other
+    one works while it waits for memory: it loads the next row while it computes this one.
     """
     return 2 if row <= 16_384 else 1
 

@@ -1,4 +1,4 @@
-"""The small kernels of the chapter on Triton: a sum, a softmax in two ways, a product in tiles.
+"""The small kernels of the chapter on Triton: a sum, an online softmax, a product in tiles.
 
 Only for reading: the kernels that the models use stand in files of their own. Needs Triton.
 """
@@ -52,18 +52,21 @@ if triton is not None:
 
 
 def add(x, y, block: int = 4):
+    """x + y (any shape, contiguous), a block of numbers a program."""
     out = torch.empty_like(x)
     add_kernel[(triton.cdiv(x.numel(), block),)](x, y, out, x.numel(), BLOCK=block)
     return out
 
 
 def online_softmax(x, block: int):
+    """The softmax of each row of x (rows, S), a row a program, read a block at a time."""
     out = torch.empty_like(x)
     online_softmax_kernel[(x.shape[0],)](x, out, x.shape[1], BLOCK=block)
     return out
 
 
 def matmul(a, b, tile: int):
+    """a (M, K) times b (K, N), a tile of the result (tile, tile) a program."""
     (M, K), N = a.shape, b.shape[1]
     c = torch.empty(M, N, dtype=a.dtype)
     grid = triton.cdiv(M, tile), triton.cdiv(N, tile)

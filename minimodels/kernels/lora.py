@@ -8,7 +8,8 @@ Gradients, by plain products, with u = dy B (M, r):
 
     dx = dy W + s · u A,   dA = s · uᵀ x,   dB = s · dyᵀ (x Aᵀ),   dW = dyᵀ x where asked for
 
-Shapes: x (M, K), W (N, K), A (r, K), B (N, r); r is padded to 16 in registers.
+Shapes: x (M, K), W (N, K), A (r, K), B (N, r); in registers r is padded to a power of two, at
+least 16. Ranks above 128, or 32 in float32, are left to plain torch.
 """
 
 import torch

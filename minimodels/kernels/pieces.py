@@ -2,7 +2,7 @@
 
 A tile is ROWS rows of a matrix (count, D) in memory, beginning at row `first`; D is padded to
 BLOCK_D. Where an offset may pass 2³¹ it is computed in 64 bits: to the head, and to the tile's
-first row; from there on 32 bits do. Needs Triton.
+first row; from there on 32 bits are enough. Needs Triton.
 """
 
 try:
@@ -47,8 +47,9 @@ if triton is not None:
     def tile_place(program, rows, columns, TALL: tl.constexpr):
         """Which tile of a result with so many rows and columns of tiles a program makes.
 
-        Eight tiles down (TALL), then the next eight to the right: programs that run at once make a
-        block, which reads less than a strip as long would, and so little that the cache keeps it.
+        Programs are numbered down a column of TALL tiles, then down the next column to the right.
+        Those that run at the same time thus cover a block, not a strip of one row: the block needs
+        fewer rows and columns of the inputs, few enough for the cache.
         """
         band = program // (TALL * columns)
         tall = tl.minimum(rows - band * TALL, TALL)

@@ -4,9 +4,9 @@
 
 a is the first half of the R turned numbers of a head, b the second; what lies beyond R passes
 through (partial RoPE). The gradient of a rotation is the rotation back: the same kernel with −sin.
-One program turns a token's heads, 16 at a time: its angles are read once for them. Heads are read
-where they stand, in the order of the projections as well. Shapes: x (B, H, T, d), cos and sin
-(B or 1, 1, T, R/2).
+One program turns up to 16 heads of one token and reads the token's angles once for all of them. It
+takes the strides of x, so q and k need no copy when the projections leave them as (B, T, H, d) and
+the layer transposes them. Shapes: x (B, H, T, d), cos and sin (B or 1, 1, T, R/2).
 """
 
 import torch

@@ -2,10 +2,10 @@
 
 Sorting 256,000 probabilities to find where they sum to p costs more than the draw. The set is all
 words at least as likely as some threshold, so the threshold is searched for: the mass above it
-falls as it rises, and 32 halvings of [0, max] find it as exactly as float32 can say (FlashInfer
-draws by rejection instead, arXiv 2501.01005). The draw takes a uniform number u: the first word, in
-the order of the vocabulary, at which the running mass of the set passes u times its whole.
-Shapes: logits (B, V), u (B,) float32 in [0, 1), ids (B,) int64.
+falls as it rises, and 32 halvings of [0, max] find it to within max / 2³² (FlashInfer draws by
+rejection instead, arXiv 2501.01005). The draw takes a uniform number u: the first word, in the
+order of the vocabulary, at which the running mass of the set passes u times its whole. Shapes:
+logits (B, V), u (B,) float32 in [0, 1), ids (B,) int64.
 """
 
 import torch
@@ -37,7 +37,7 @@ def top_p_reference(logits, u, p: float, temperature: float = 1.0):
 
 
 def top_p(logits, u, p: float, temperature: float = 1.0):
-    """Ids (B,) drawn by u from the nucleus of each row, where this machine can by the kernel.
+    """Ids (B,), drawn by u from the nucleus of each row; by the kernel where this machine runs it.
 
     Raises UserError for p outside of (0, 1], a temperature that is not positive or other shapes.
     """

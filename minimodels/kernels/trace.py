@@ -7,6 +7,8 @@
 
 Needs TRITON_INTERPRET=1. An access that lies in none of the named tensors is kept as "elsewhere":
 with all arguments named, it is one out of bounds, which neither the interpreter nor a GPU reports.
+A name stands for the numel() numbers from the tensor's first on: name contiguous tensors, not views
+with gaps.
 """
 
 from collections.abc import Iterator
@@ -54,7 +56,7 @@ class Seen:
         return found
 
     def owners(self, tensor: str, count: int, kind: str = "write"):
-        """The number of the program that touched each element last, −1 for none: (count,) int."""
+        """Which program (its first number) touched each element last, −1 for none: (count,) int."""
         found = np.full(count, -1)
         for access in self.accesses(tensor, kind):
             found[access.indices] = access.program[0]

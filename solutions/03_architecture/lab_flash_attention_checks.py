@@ -81,8 +81,10 @@ def merged(namespace, inputs):
     one, other = (tuple(map(torch.from_numpy, inputs[name])) for name in ("one", "other"))
     names = ("m", "total", "acc")
     found = dict(zip(names, namespace["merge"](one, other), strict=True))
-    given = {f"{name} of the first, as it was given": x for name, x in zip(names, one, strict=True)}
-    return found | given
+    for which, part in (("one", one), ("other", other)):
+        for name, x in zip(names, part, strict=True):
+            found[f"{name} of `{which}`, as it was given"] = x
+    return found
 
 
 # 2. A tile of scores
@@ -308,7 +310,7 @@ def called(rng):
 
 def called_otherwise(rng):
     settings = [{"window": 4}, {"offset": 3}, {"offset": 2, "window": 3, "BLOCK_M": 4},
-                {"BLOCK_M": 4, "BLOCK_N": 2}, {"offset": 12}]  # fmt: skip
+                {"BLOCK_M": 4, "BLOCK_N": 2}, {"offset": 12}, {"offset": 0}]  # fmt: skip
     return {"shapes": [[1, 2, 1, 6, 9, 5]], "settings": settings, "numbers": normal(rng, 2000)}
 
 
@@ -375,7 +377,7 @@ CHECKS = [
     Check("lse", answered, called, 1, atol=1e-5, why="tensors of any shape and order in memory",
           message="Where do the queries stand, and which stride does the kernel not ask for?"),
     Check("lse", answered, called_otherwise, 1, atol=1e-5, why="window, offset and tiles as asked",
-          message="Is every argument handed on, and where does offset stand if none is given?"),
+          message="Is every argument handed on? What is offset if none is given, and is 0 one?"),
 ]  # fmt: skip
 
 STORED = "tl.store(out_ptr + row * d + column, acc / total[:, None], mask=(row < T) & (column < d))"
@@ -402,6 +404,8 @@ MUTANTS = [
     Mutant("merge", {"torch.where(m.isneginf(), torch.zeros_like(m), m)": "m"}, 2,
            "What is −∞ − (−∞)?"),
     Mutant("merge", {"total = one[1] * left": "total = one[1].mul_(left)"}, 0, "as it was given"),
+    Mutant("merge", {"other[2] * right[:, None]": "other[2].mul_(right[:, None])"}, 1,
+           "as it was given"),
     # no scale; padding counted as a score of 0; neighbors overwritten
     Mutant("scores", {"s = scale * tl.dot(asking, tl.trans(asked), input_precision=\"ieee\")"
                       "  # (BLOCK_M, BLOCK_N)\n    row":
@@ -437,6 +441,7 @@ MUTANTS = [
     Mutant("lse", {"m + tl.log(total)": "m + tl.log2(total)"}, 0, "A natural logarithm"),
     Mutant("lse", {"tl.where(total == 0.0, 1.0, total)": "total + 0.0"}, 3, "What is 0 / 0?"),
     Mutant("lse", {"S - T if offset is None": "0 if offset is None"}, 2, "Where do the queries"),
+    Mutant("lse", {"S - T if offset is None else offset": "offset or S - T"}, 3, "is 0 one?"),
     Mutant("lse", {"offset + T if window is None": "S if window is None"}, 3, "handed on"),
     Mutant("lse", {"x if x.stride(-1) == 1 else x.contiguous()": "x"}, 2, "which stride"),
     Mutant("lse", {"BLOCK_D=triton.next_power_of_2(d)": "BLOCK_D=d"}, 2, "power of 2"),

@@ -164,7 +164,7 @@ def plain_rows(rng):
 
 def low_rows(rng):
     columns = int(rng.integers(9, 14))
-    return {"x": normal(rng, 3, 14) - 120, "columns": [columns], "blocks": [16, 32]}
+    return {"x": normal(rng, 3, 14) - 20_000, "columns": [columns], "blocks": [16, 32]}
 
 
 def high_rows(rng):
@@ -224,7 +224,9 @@ def seen_by_nobody(rng):
 
 def capped(rng):
     last = rng.integers(4, 12, size=5).astype("int32")
-    return {"scores": 9 * normal(rng, 5, 11), "first": 0 * last, "last": last, "scale": 0.5,
+    scores = 9 * normal(rng, 5, 11)
+    scores[0] *= 50  # exp of twice such a score is infinite, its tanh is 1
+    return {"scores": scores, "first": 0 * last, "last": last, "scale": 0.5,
             "cap": float(rng.uniform(0.5, 0.9)), "blocks": [16]}  # fmt: skip
 
 
@@ -480,6 +482,7 @@ CHECKS = [
 STORED = "tl.store(out_ptr + i, scale * x + y, mask=inside)"
 SHIFTED = 'e = tl.exp(z - tl.where(top > -float("inf"), top, 0.0))'
 CAP = "    if CAP > 0:\n        z = CAP * (2.0 * tl.sigmoid(2.0 * z / CAP) - 1.0)\n"
+SIGMOID = "2.0 * tl.sigmoid(2.0 * z / CAP) - 1.0"
 HIDE = '    z = tl.where(sees, z, -float("inf"))\n'
 MENDED = "total = total * tl.exp(top - shift) + tl.sum(tl.exp(x - shift))"
 MUTANTS = [
@@ -496,6 +499,11 @@ MUTANTS = [
     Mutant("softmax", {'mask=inside, other=-float("inf"))\n    e = ':
                        "mask=inside, other=0.0)\n    e = "}, 1, "beyond the row add"),
     Mutant("softmax", {"tl.exp(x - tl.max(x))": "tl.exp(x)"}, 2, "exp(89) is inf"),
+    # 0 beyond the row, taken out of the sum but not of the maximum
+    Mutant("softmax", {'mask=inside, other=-float("inf"))\n    e = tl.exp(x - tl.max(x))':
+                       "mask=inside, other=0.0)\n"
+                       "    e = tl.where(inside, tl.exp(x - tl.max(x)), 0.0)"},
+           3, "wins the maximum"),
     Mutant("softmax", {"    e = tl.exp(x - tl.max(x))":
                        "    top = tl.max(x)\n"
                        "    x = tl.load(x_ptr + row * x_stride + column, mask=inside,"
@@ -505,6 +513,9 @@ MUTANTS = [
            0, "is last?"),
     Mutant("weights", {SHIFTED: "e = tl.exp(z - top)"}, 3, "what is 0 / 0"),
     Mutant("weights", {CAP + HIDE: HIDE + CAP}, 3, "of a hidden score"),
+    # tanh by two exponentials that overflow
+    Mutant("weights", {SIGMOID: "(tl.exp(2.0 * z / CAP) - 1.0) / (tl.exp(2.0 * z / CAP) + 1.0)"}, 4,
+           "tanh(a) = 2 sigmoid(2a) - 1"),
     # views taken as they lie; ranges not spread out
     Mutant("launch", {"scores = scores.contiguous()\n": "scores = scores.reshape(B, H, T, S)\n"}, 2,
            "take for granted"),

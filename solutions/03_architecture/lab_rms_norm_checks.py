@@ -88,7 +88,7 @@ def normed(namespace, inputs):
             weight = torch.full((D + block,), torch.nan, dtype=of_weight)
             x[: R * D], weight[:D] = (torch.from_numpy(case[n]).flatten() for n in ("x", "weight"))
             y = torch.full((R * block + block + 3,), -7.0, dtype=of_x)
-            r = torch.full((R + 2,), -7.0)
+            r = torch.full((R + block + 2,), -7.0)
             given = x, weight, y[3:], r[1:], D, case["eps"]
             namespace["rms_norm_kernel"][(R,)](*given, OFFSET=case["offset"], BLOCK=block)
             said = f"{R} rows of {D} in blocks of {block}, {case['dtypes'][0]}, case {number}"
@@ -327,7 +327,7 @@ def added(namespace, inputs):
             for room, name in ((x, "x"), (residual, "residual"), (weight, "weight")):
                 room[: case[name].size] = torch.from_numpy(case[name]).flatten()
             y, total = torch.full((2, R * block + block + 3), -7.0, dtype=dtype)
-            r = torch.full((R + 2,), -7.0)
+            r = torch.full((R + block + 2,), -7.0)
             given = x, residual, weight, y[3:], total[3:], r[1:], D, case["eps"]
             namespace["add_rms_norm_kernel"][(R,)](*given, OFFSET=case["offset"], BLOCK=block)
             said = f"{R} rows of {D} in blocks of {block}, {case['dtypes'][0]}, case {number}"
