@@ -44,18 +44,6 @@ def block_d(d: int) -> int:
     return max(16, 1 << (d - 1).bit_length())  # 80, 96 and 192 are padded; tl.dot needs 16
 
 
-def target_of(device) -> str:
-    """Which row of the tiles serves this device."""
-    if device.type != "cuda":
-        return "interpreter"
-    if torch.version.hip:
-        return "gfx942"
-    major, minor = torch.cuda.get_device_capability(device)
-    if major in (9, 10):  # H100 to B200; sm_120 has as little as sm_86
-        return "sm_90"
-    return "sm_80" if (major, minor) == (8, 0) else "small"
-
-
 def tile_for(BLOCK_D: int, dtype, target: str, tiles, exact=EXACT) -> dict:
     """The constants of a launch that have no part in the result."""
     table = exact if dtype == torch.float32 and target != "interpreter" else tiles[target]
@@ -74,8 +62,9 @@ def builds_for(name: str, kernel, signature: dict, strided: str, d: int, tiles,
     found = []
     for target in ("sm_80", "sm_90", "gfx942"):
         told = tile_for(block_d(d), torch.bfloat16, target, tiles)
-        warps, stages = told.pop("num_warps"), told.pop("num_stages")
-        constants = dict(D=d, CAUSAL=True, BLOCK_D=block_d(d), WIDE=False) | off | switches | told
-        found.append(Build(f"{name} {d}", kernel, pointers | strides | numbers | signature,
-                           constants, warps, stages, tuple(strides), (target,)))  # fmt: skip
+        told |= dict(D=d, CAUSAL=True, BLOCK_D=block_d(d), WIDE=False) | off | switches
+        found.append(Build.launched(
+            f"{name} {d}", kernel, pointers | strides | numbers | signature, told,
+            aligned=tuple(strides), targets=(target,),
+        ))  # fmt: skip
     return found

@@ -53,6 +53,13 @@ class Build:
     spills: int = 16  # four registers are no harm
     refused: dict[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def launched(cls, name: str, kernel, signature: dict, told: dict, **more) -> "Build":
+        """From what a launch is told by name: constants, and maybe num_warps and num_stages."""
+        how = {option: told[option] for option in ("num_warps", "num_stages") if option in told}
+        constants = {constant: told[constant] for constant in told if constant not in how}
+        return cls(name, kernel, signature, constants, **how, **more)
+
 
 @dataclass(frozen=True)
 class Resources:
@@ -61,6 +68,20 @@ class Resources:
     registers: int  # a thread
     shared: int  # bytes a program
     spilled: int  # bytes a thread in slow memory, because registers ran out
+
+
+def target_of(device) -> str:
+    """The target whose tiles serve this device; "small" for GPUs with little shared memory."""
+    import torch
+
+    if device.type != "cuda":
+        return "interpreter"
+    if torch.version.hip:
+        return "gfx942"
+    major, minor = torch.cuda.get_device_capability(device)
+    if major in (9, 10):  # H100 to B200; sm_120 has as little as sm_86
+        return "sm_90"
+    return "sm_80" if (major, minor) == (8, 0) else "small"
 
 
 def compile_build(build: Build, target: str):

@@ -228,9 +228,7 @@ def builds() -> list[Build]:
         Build("decode_attention merge", merge_kernel, merging, {"PARTS": 128, "COLUMNS": 32}),
     ]
     for d, capped in ((128, False), (256, True)):
-        constants = dict(D=d, GROUP=8, CAPPED=capped, WIDE=False, SEGMENTED=capped)
-        constants |= tile(d, 2, 8)
-        warps, stages = constants.pop("num_warps"), constants.pop("num_stages")
-        found.append(Build(f"decode_attention {d}", decode_attention_kernel, signature, constants,
-                           warps, stages, names))  # fmt: skip
+        told = dict(D=d, GROUP=8, CAPPED=capped, WIDE=False, SEGMENTED=capped) | tile(d, 2, 8)
+        found.append(Build.launched(f"decode_attention {d}", decode_attention_kernel, signature,
+                                    told, aligned=names))  # fmt: skip
     return found

@@ -19,9 +19,9 @@ from torch.autograd.function import once_differentiable
 
 from minimodels import kernels
 from minimodels.errors import UserError
-from minimodels.kernels.attention_tiles import FORWARD, block_d, builds_for, target_of, tile_for
+from minimodels.kernels.attention_tiles import FORWARD, block_d, builds_for, tile_for
 from minimodels.kernels.checks import autocast, dimensions, one_dtype, same_place, same_size
-from minimodels.kernels.compile import Build
+from minimodels.kernels.compile import Build, target_of
 
 try:
     import triton

@@ -21,10 +21,9 @@ from minimodels.kernels.attention_tiles import (
     KEYS,
     QUERIES,
     builds_for,
-    target_of,
     tile_for,
 )
-from minimodels.kernels.compile import Build
+from minimodels.kernels.compile import Build, target_of
 from minimodels.kernels.flash_attention import like
 
 try:

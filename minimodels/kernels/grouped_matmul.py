@@ -14,7 +14,6 @@ from torch.autograd.function import once_differentiable
 
 from minimodels import kernels
 from minimodels.errors import UserError
-from minimodels.kernels.attention_tiles import target_of
 from minimodels.kernels.checks import (
     INTEGERS,
     autocast,
@@ -24,7 +23,7 @@ from minimodels.kernels.checks import (
     same_place,
     same_size,
 )
-from minimodels.kernels.compile import CHECKED, Build
+from minimodels.kernels.compile import CHECKED, Build, target_of
 
 try:
     import triton
@@ -190,9 +189,7 @@ def builds() -> list[Build]:
             ("grouped_matmul", grouped_matmul_kernel, forward, (SMALL, MANY)),
             ("grouped_matmul dweight", grouped_outer_kernel, outer, (SMALL_OUTER, MANY_OUTER)),
         ):
-            tile = dict(tile_for(rows, torch.bfloat16, targets[-1], *tiles))
-            warps, stages = tile.pop("num_warps"), tile.pop("num_stages")
-            found.append(Build(f"{name}{', wide' * (rows > 1)}", kernel, signature,
-                               {"WIDE": False, **tile}, warps, stages, ("N", "K"),
-                               targets))  # fmt: skip
+            told = tile_for(rows, torch.bfloat16, targets[-1], *tiles) | {"WIDE": False}
+            found.append(Build.launched(f"{name}{', wide' * (rows > 1)}", kernel, signature, told,
+                                        aligned=("N", "K"), targets=targets))  # fmt: skip
     return found

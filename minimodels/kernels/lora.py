@@ -15,9 +15,8 @@ least 16. Ranks above 128, or 32 in float32, are left to plain torch.
 import torch
 
 from minimodels import kernels
-from minimodels.kernels.attention_tiles import target_of
 from minimodels.kernels.checks import autocast, one_dtype, rows_of_numbers, same_place, same_size
-from minimodels.kernels.compile import CHECKED, Build
+from minimodels.kernels.compile import CHECKED, Build, target_of
 
 try:
     import triton
@@ -131,12 +130,7 @@ def builds() -> list[Build]:
     found = []
     for name, rows, targets in (("lora", 1, CHECKED), ("lora, wide", 128, ("sm_80", "sm_90")),
                                 ("lora, wide", 128, ("gfx942",))):  # fmt: skip
-        constants = {
-            "WIDE": False,
-            "BLOCK_R": 16,
-            **tile_for(rows, 16, torch.bfloat16, targets[-1]),
-        }
-        warps, stages = constants.pop("num_warps"), constants.pop("num_stages")
-        found.append(Build(name, lora_kernel, signature, constants, warps, stages,
-                           ("N", "K", "r"), targets))  # fmt: skip
+        told = tile_for(rows, 16, torch.bfloat16, targets[-1]) | {"WIDE": False, "BLOCK_R": 16}
+        found.append(Build.launched(name, lora_kernel, signature, told,
+                                    aligned=("N", "K", "r"), targets=targets))  # fmt: skip
     return found

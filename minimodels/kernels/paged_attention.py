@@ -140,8 +140,7 @@ def builds() -> list[Build]:
         **dict.fromkeys(names, ("i32",) * 3), M="i32", K="i32", window="i32", bend="fp32",
         factor="fp32",
     )  # fmt: skip
-    constants = dict(SIZE=16, D=128, GROUP=8, CAPPED=False, WIDE=False) | tile(128, 2, 8)
-    warps, stages = constants.pop("num_warps"), constants.pop("num_stages")
+    told = dict(SIZE=16, D=128, GROUP=8, CAPPED=False, WIDE=False) | tile(128, 2, 8)
     return [
-        Build("paged_attention", paged_attention_kernel, signature, constants, warps, stages, names)
+        Build.launched("paged_attention", paged_attention_kernel, signature, told, aligned=names)
     ]
