@@ -3,6 +3,7 @@
 All sizes in a check differ from one another, so that a wrong axis shows. Shapes as in the notebook.
 """
 
+from minimodels.classroom.forbidden import TORCH_ATTENTION
 from minimodels.classroom.lab import Alternative, Check, Mutant
 
 FORBIDDEN = [
@@ -15,21 +16,7 @@ FORBIDDEN = [
     "minimodels.inference",
     "transformers",
     "peft",
-    "torch.nn.attention",
-    "torch.nn.functional.scaled_dot_product_attention",
-    "torch.nn.functional.multi_head_attention_forward",
-    "torch.nn.MultiheadAttention",
-    "torch.nn.modules.activation.MultiheadAttention",
-    "torch.nn.modules.transformer.MultiheadAttention",
-    "torch._C._nn.scaled_dot_product_attention",
-    "torch._native_multi_head_attention",
-    "torch._scaled_dot_product_attention_math",
-    "torch._scaled_dot_product_flash_attention_for_cpu",
-    "torch._scaled_dot_product_flash_attention",
-    "torch._scaled_dot_product_efficient_attention",
-    "torch._scaled_dot_product_cudnn_attention",
-    "torch._higher_order_ops.flex_attention",
-    "torch.ao.nn.quantizable",
+    *TORCH_ATTENTION,
 ]
 SECONDS = 10
 

@@ -4,6 +4,7 @@ All sizes in a check differ from one another, so that a wrong axis shows, and no
 is the published one, so that a constant shows. Shapes as in the notebook.
 """
 
+from minimodels.classroom.forbidden import TORCH_RMS_NORM
 from minimodels.classroom.lab import Alternative, Check, Mutant
 
 FORBIDDEN = [
@@ -18,12 +19,7 @@ FORBIDDEN = [
     "minimodels.lifecycle",
     "transformers",
     "peft",
-    "torch.rms_norm",
-    "torch._fused_rms_norm",
-    "torch.nn.functional.rms_norm",
-    "torch.nn.RMSNorm",
-    "torch.nn.modules.RMSNorm",
-    "torch.nn.modules.normalization.RMSNorm",
+    *TORCH_RMS_NORM,
 ]
 SECONDS = 10
 

@@ -4,6 +4,7 @@ Where a kernel is the task, the check launches it, with room of -7 behind what i
 nan behind what it may read. Shapes as in the notebook; no check has as many rows as columns.
 """
 
+from minimodels.classroom.forbidden import TORCH_RMS_NORM
 from minimodels.classroom.lab import Alternative, Check, Mutant
 
 FORBIDDEN = [
@@ -23,12 +24,7 @@ FORBIDDEN = [
     "liger_kernel",
     "flash_attn",
     "triton.ops",
-    "torch.rms_norm",
-    "torch._fused_rms_norm",
-    "torch.nn.functional.rms_norm",
-    "torch.nn.RMSNorm",
-    "torch.nn.modules.RMSNorm",
-    "torch.nn.modules.normalization.RMSNorm",
+    *TORCH_RMS_NORM,
 ]
 SECONDS = 10
 
